@@ -1,0 +1,533 @@
+"""Frames of the wall: a length, a small JSON header, a safetensors blob. No pickle, nothing that builds objects by name.
+
+Theory of operation. A frame is ``magic(4) header_length(u32) blob_length(u32) header blob``, big-endian. The header is
+one JSON object; the blob, if any, is a safetensors file whose entries ``"0" … "n"`` the header refers to. Everything
+read is treated as hostile: sizes are capped before anything is allocated, bytes are taken as they arrive (a frame that
+claims a gigabyte and sends nothing costs nothing), nesting is bounded, dtypes come from a list, and safetensors' own
+reader checks that shape times item size equals the bytes. Whatever is wrong ends in ``WireError``, nothing else.
+
+Values become JSON like this (one-letter keys, so that plain data stays readable):
+
+    None, bool, int, float, str   themselves (NaN and the infinities as JSON's usual extensions)
+    {"l": […]} {"u": […]}         list, tuple          {"d": [[k, v], …]}  dict      {"c": [re, im]}  complex
+    {"b": "…"}                    bytes, base64        {"s": [a, b, c]}    slice     {"e": 0}         Ellipsis
+    {"z": […]}                    torch.Size           {"y": "float32"}    dtype     {"v": "cuda:0"}  device
+    {"t": i, …}                   tensor: blob entry i, with "st" strides, "rg" requires grad, "p" parameter,
+                                  "g" its .grad, "n" numpy array, "k" complex128 stored as pairs, "x" numpy scalar
+    {"G": key, "t": i}            torch.Generator: its state is blob entry i
+    {"o": id, …} {"m": id}        an object of the sender's / of the receiver's, by handle
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["MAX_BLOB", "MAX_HEADER", "Channel", "Closed", "Decoder", "Encoder", "TimedOut", "Unsendable", "WireError"]
+
+MAGIC = b"GRW1"
+PREFIX = struct.Struct(">4sII")
+MAX_HEADER = 8 << 20
+MAX_BLOB = 512 << 20
+MAX_DEPTH = 64
+MAX_ITEMS = 200_000
+MAX_NDIM = 32
+CHUNK = 1 << 18
+TICK_MS = 20
+
+DTYPES: dict[str, torch.dtype] = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128, torch.int64,
+        torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+    )
+}  # fmt: skip
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+DEVICES = ("cpu", "cuda", "meta", "mps")
+
+
+class WireError(Exception):
+    """The bytes are no valid frame, or the frame no valid message."""
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+class TimedOut(Exception):
+    """The deadline passed before a whole frame was there."""
+
+
+class Unsendable(Exception):
+    """A value cannot be put into a frame (too deep, too large, of a kind the wall does not know)."""
+
+
+class Channel:
+    """Frames over one stream socket.
+
+    Args:
+        sock: a connected AF_UNIX stream socket; the channel owns it.
+        tick: called about every 20 ms while waiting; may raise to end the wait (the host's supervision).
+        max_blob: cap in bytes on a received blob.
+    """
+
+    def __init__(
+        self, sock: socket.socket, *, tick: Callable[[], None] | None = None, max_blob: int = MAX_BLOB
+    ) -> None:
+        self.sock = sock
+        self.tick = tick
+        self.max_blob = max_blob
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._poll = select.poll()
+        self._poll.register(sock.fileno(), select.POLLIN)
+        if tick is not None:
+            sock.setblocking(False)
+
+    def send(
+        self, header: dict[str, Any], blob: bytes = b"", *, fds: Iterable[int] = (), deadline: float = math.inf
+    ) -> None:
+        """Send one frame. Raises Unsendable before the first byte, Closed or TimedOut after it."""
+        try:
+            head = json.dumps(header, separators=(",", ":"), check_circular=False).encode("utf-8", "surrogatepass")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Unsendable(str(error)) from None
+        if len(head) > MAX_HEADER or len(blob) > MAX_BLOB:
+            raise Unsendable("larger than a frame may be")
+        data = PREFIX.pack(MAGIC, len(head), len(blob)) + head
+        data = data + blob if len(blob) <= CHUNK else data
+        self._send(data, list(fds), deadline)
+        if len(blob) > CHUNK:
+            self._send(blob, [], deadline)
+
+    def _send(self, data: bytes, fds: list[int], deadline: float) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                if fds:
+                    sent = socket.send_fds(self.sock, [view], fds)
+                    fds = []
+                else:
+                    sent = self.sock.send(view, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline)
+                continue
+            except InterruptedError:
+                continue
+            except OSError as error:
+                raise Closed(str(error)) from None
+            self.bytes_out += sent
+            view = view[sent:]
+
+    def receive(self, *, deadline: float = math.inf) -> tuple[dict[str, Any], bytearray]:
+        """The next frame: header and blob. Raises WireError, Closed or TimedOut."""
+        magic, head_length, blob_length = PREFIX.unpack(self._take(PREFIX.size, deadline))
+        if magic != MAGIC:
+            raise WireError("a frame must start with the protocol's mark")
+        if head_length > MAX_HEADER or blob_length > self.max_blob:
+            raise WireError("the frame claims to be larger than a frame may be")
+        head = self._take(head_length, deadline)
+        blob = self._take(blob_length, deadline)
+        return parse_header(head), blob
+
+    def receive_fd(self, *, deadline: float = math.inf) -> int:
+        """One descriptor, sent beside a single byte right after a frame (guest side only)."""
+        del deadline
+        _, fds, _, _ = socket.recv_fds(self.sock, 1, 1)
+        if len(fds) != 1:
+            raise WireError("a descriptor was announced and did not come")
+        return int(fds[0])
+
+    def send_fd(self, fd: int, *, deadline: float = math.inf) -> None:
+        """Send one descriptor beside a single byte."""
+        self._send(b"\0", [fd], deadline)
+
+    def _take(self, size: int, deadline: float) -> bytearray:
+        data = bytearray()
+        while len(data) < size:
+            try:
+                part = self.sock.recv(min(CHUNK, size - len(data)))
+            except BlockingIOError:
+                self._wait(select.POLLIN, deadline)
+                continue
+            except InterruptedError:
+                continue
+            except OSError as error:
+                raise Closed(str(error)) from None
+            if not part:
+                raise Closed("the other side closed the wall")
+            data += part
+        self.bytes_in += size
+        return data
+
+    def _wait(self, event: int, deadline: float) -> None:
+        """Wait until the socket is ready, letting the supervisor look in between."""
+        self._poll.modify(self.sock.fileno(), event)
+        while True:
+            left = deadline - time.monotonic()
+            if self._poll.poll(max(0.0, min(TICK_MS, left * 1000))):
+                return
+            if self.tick is not None:
+                self.tick()
+            if left <= 0:
+                raise TimedOut
+
+    def close(self) -> None:
+        """Close the socket. Idempotent."""
+        self.sock.close()
+
+
+def parse_header(data: bytes | bytearray) -> dict[str, Any]:
+    """One JSON object from bytes. Raises WireError for anything else."""
+    if _depth(data) > 2 * MAX_DEPTH + 8:
+        raise WireError("the header is nested too deeply")
+    try:
+        header = json.loads(bytes(data).decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError, UnicodeDecodeError) as error:
+        raise WireError(f"the header is no JSON: {type(error).__name__}") from None
+    if not isinstance(header, dict):
+        raise WireError("the header must be a JSON object")
+    return header
+
+
+def _depth(data: bytes | bytearray) -> int:
+    """An upper bound on the nesting depth, in one pass of C code."""
+    opened = data.count(b"[") + data.count(b"{")
+    if opened <= MAX_DEPTH:
+        return opened
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in data:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+class Encoder:
+    """Turns the values of one message into JSON and collects their tensors.
+
+    Args:
+        refer: turns an object that has no plain form into its JSON (a handle). Raises Unsendable if it cannot.
+        describe: adds what a side knows of a tensor (graph, identity) to its JSON.
+    """
+
+    def __init__(
+        self, refer: Callable[[Any], dict[str, Any]], describe: Callable[[torch.Tensor, dict[str, Any]], None]
+    ) -> None:
+        self._refer = refer
+        self._describe = describe
+        self._tensors: dict[str, torch.Tensor] = {}
+        self._seen: dict[int, dict[str, Any]] = {}
+        self._keep: list[Any] = []
+        self._items = 0
+        self.generators: list[torch.Generator] = []
+
+    def blob(self) -> bytes:
+        """The safetensors file with all tensors of the message (empty if there are none)."""
+        return save_tensors(self._tensors) if self._tensors else b""
+
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        """JSON for a value. Raises Unsendable."""
+        kind = type(value)
+        if value is None or kind is bool or kind is str or kind is float:
+            return value
+        if kind is int:
+            if value.bit_length() > 8192:
+                raise Unsendable("an integer of more than 8192 bits")
+            return value
+        self._items += 1
+        if depth > MAX_DEPTH or self._items > MAX_ITEMS:
+            raise Unsendable("a value that is nested too deeply or has too many parts")
+        if isinstance(value, torch.Tensor):
+            return self._tensor(value)
+        plain = _PLAIN.get(kind)
+        if plain is not None:
+            return plain(self, value, depth + 1)
+        if isinstance(value, np.ndarray):
+            return self._numpy(value)
+        if isinstance(value, np.generic) and DTYPE_NAMES.get(_torch_dtype(value.dtype)):
+            return {**self._numpy(np.asarray(value)), "x": 1}
+        if isinstance(value, tuple) and type(value).__iter__ is tuple.__iter__:
+            return {"u": [self.encode(item, depth + 1) for item in tuple.__iter__(value)]}
+        return self._refer(value)
+
+    def _tensor(self, tensor: torch.Tensor) -> dict[str, Any]:
+        known = self._seen.get(id(tensor))
+        if known is not None:
+            return known
+        if tensor.layout is not torch.strided or tensor.dtype not in DTYPE_NAMES:
+            raise Unsendable(f"a tensor of layout {tensor.layout} and dtype {tensor.dtype}")
+        what = self._store(tensor.detach())
+        self._seen[id(tensor)] = what
+        self._keep.append(tensor)
+        if isinstance(tensor, torch.nn.Parameter):
+            what["p"] = 1
+        if tensor.device.type != "cpu":
+            what["v"] = str(tensor.device)
+        if tensor.is_leaf and tensor.grad is not None:
+            what["g"] = self._store(tensor.grad.detach())
+        self._describe(tensor, what)
+        return what
+
+    def _store(self, tensor: torch.Tensor) -> dict[str, Any]:
+        what: dict[str, Any] = {"t": len(self._tensors)}
+        if type(tensor) is not torch.Tensor:
+            tensor = tensor.as_subclass(torch.Tensor)
+        tensor = tensor.resolve_conj().resolve_neg()
+        if not tensor.is_contiguous():
+            what["st"] = list(tensor.stride())
+            what["sh"] = list(tensor.shape)
+            tensor = _dense(tensor)
+        if tensor.device.type != "cpu":
+            tensor = tensor.cpu()
+        if tensor.dtype is torch.complex128:
+            what["k"] = 1
+            tensor = torch.view_as_real(tensor)
+        self._keep.append(tensor)
+        # Views of one storage would be refused by safetensors as shared memory: give each its own.
+        if tensor.numel() and tensor.untyped_storage().nbytes() != tensor.numel() * tensor.itemsize:
+            tensor = tensor.clone()
+        elif any(tensor.data_ptr() == other.data_ptr() for other in self._tensors.values() if other.numel()):
+            tensor = tensor.clone()
+        self._tensors[str(what["t"])] = tensor
+        return what
+
+    def _numpy(self, array: np.ndarray[Any, Any]) -> dict[str, Any]:
+        dtype = _torch_dtype(array.dtype)
+        if dtype not in DTYPE_NAMES:
+            raise Unsendable(f"a numpy array of dtype {array.dtype}")
+        plain = np.array(array, order="C", copy=True, subok=False)
+        return {**self._store(torch.from_numpy(plain)), "n": 1}
+
+    def _generator(self, generator: torch.Generator, _depth: int) -> dict[str, Any]:
+        what = self._store(generator.get_state())
+        self.generators.append(generator)
+        return {"G": len(self.generators) - 1, "t": what["t"], "v": str(generator.device)}
+
+
+def _dense(tensor: torch.Tensor) -> torch.Tensor:
+    """The distinct elements of a strided tensor, contiguous: an expanded dimension is sent once."""
+    narrowed = tensor
+    for dim, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if stride == 0 and size > 1:
+            narrowed = narrowed.narrow(dim, 0, 1)
+    return narrowed.contiguous()
+
+
+def _torch_dtype(dtype: np.dtype[Any]) -> torch.dtype | None:
+    return DTYPES.get(dtype.name) if dtype.kind in "fciub" and dtype.name != "bfloat16" else None
+
+
+_PLAIN: dict[type, Callable[[Encoder, Any, int], Any]] = {
+    list: lambda enc, value, depth: {"l": [enc.encode(item, depth) for item in value]},
+    tuple: lambda enc, value, depth: {"u": [enc.encode(item, depth) for item in value]},
+    torch.Size: lambda _enc, value, _depth: {"z": list(value)},
+    dict: lambda enc, value, depth: {"d": [[enc.encode(k, depth), enc.encode(v, depth)] for k, v in value.items()]},
+    complex: lambda _enc, value, _depth: {"c": [value.real, value.imag]},
+    bytes: lambda _enc, value, _depth: {"b": base64.b64encode(value).decode()},
+    slice: lambda enc, value, depth: {"s": [enc.encode(v, depth) for v in (value.start, value.stop, value.step)]},
+    type(...): lambda _enc, _value, _depth: {"e": 0},
+    torch.dtype: lambda _enc, value, _depth: {"y": str(value).removeprefix("torch.")},
+    torch.device: lambda _enc, value, _depth: {"v": str(value)},
+    torch.Generator: lambda enc, value, depth: enc._generator(value, depth),  # noqa: SLF001
+}
+
+
+class Decoder:
+    """Turns the JSON of one message back into values.
+
+    Args:
+        blob: the frame's blob.
+        resolve: turns a handle's JSON (``{"o": …}`` or ``{"m": …}``) into an object. Raises WireError for unknown ones.
+        attach: gives a decoded tensor its place in a graph, from the JSON that ``describe`` added.
+    """
+
+    def __init__(
+        self,
+        blob: bytes | bytearray,
+        resolve: Callable[[dict[str, Any]], Any],
+        attach: Callable[[torch.Tensor, dict[str, Any]], torch.Tensor],
+    ) -> None:
+        self._resolve = resolve
+        self._attach = attach
+        self._cache: dict[int, Any] = {}
+        self._items = 0
+        self.generators: dict[int, torch.Generator] = {}
+        self._tensors: dict[str, torch.Tensor] = {}
+        if blob:
+            try:
+                self._tensors = load_tensors(bytes(blob))
+            except (SafetensorError, KeyError, ValueError, RuntimeError, AssertionError, OverflowError) as error:
+                raise WireError(f"the blob is no safetensors file: {type(error).__name__}") from None
+
+    def decode(self, what: Any, depth: int = 0) -> Any:
+        """The value of some JSON. Raises WireError."""
+        if what is None or isinstance(what, bool | int | float | str):
+            return what
+        self._items += 1
+        if depth > MAX_DEPTH or self._items > MAX_ITEMS:
+            raise WireError("a value is nested too deeply or has too many parts")
+        if not isinstance(what, dict) or not what:
+            raise WireError("a value must be plain or tagged")
+        try:
+            return self._tagged(what, depth + 1)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, binascii.Error) as error:
+            raise WireError(f"a malformed value: {type(error).__name__}") from None
+
+    def _tagged(self, what: dict[str, Any], depth: int) -> Any:
+        if "G" in what:
+            return self._generator(what)
+        if "t" in what:
+            return self._tensor(what)
+        if "o" in what or "m" in what:
+            return self._resolve(what)
+        if len(what) != 1:
+            raise WireError("a value has more than one tag")
+        tag, body = next(iter(what.items()))
+        if tag in ("l", "u"):
+            items = [self.decode(item, depth) for item in _list(body)]
+            return items if tag == "l" else tuple(items)
+        if tag == "d":
+            return {self._key(pair, depth): self.decode(pair[1], depth) for pair in _list(body)}
+        return self._scalar(tag, body, depth)
+
+    def _scalar(self, tag: str, body: Any, depth: int) -> Any:
+        if tag == "z":
+            return torch.Size([_size(item) for item in _list(body)])
+        if tag == "c":
+            real, imag = body
+            return complex(float(real), float(imag))
+        if tag == "b":
+            return base64.b64decode(body, validate=True)
+        if tag == "s":
+            start, stop, step = (self.decode(item, depth) for item in body)
+            return slice(start, stop, step)
+        if tag == "e":
+            return ...
+        if tag == "y":
+            return DTYPES[body] if body in DTYPES else getattr(torch, body) if _is_dtype(body) else _unknown(tag)
+        if tag == "v":
+            return _device(body)
+        return _unknown(tag)
+
+    def _key(self, pair: Any, depth: int) -> Any:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise WireError("a dict's item must be a pair")
+        key = self.decode(pair[0], depth)
+        if not isinstance(key, str | int | float | bool | tuple | bytes | None):
+            raise WireError("a dict's key must be plain")
+        hash(key)
+        return key
+
+    def _raw(self, what: dict[str, Any]) -> torch.Tensor:
+        index = what["t"]
+        if type(index) is not int:
+            raise WireError("a tensor must name its entry in the blob")
+        tensor = self._tensors[str(index)]
+        if tensor.dtype not in DTYPE_NAMES or tensor.ndim > MAX_NDIM:
+            raise WireError("a tensor of a dtype or rank that the wall does not carry")
+        if "k" in what:
+            tensor = torch.view_as_complex(tensor)
+        if "st" in what:
+            tensor = _restride(tensor, [_size(n) for n in _list(what["sh"])], [_size(n) for n in _list(what["st"])])
+        return tensor
+
+    def _tensor(self, what: dict[str, Any]) -> Any:
+        key = what["t"]
+        if key in self._cache:
+            return self._cache[key]
+        tensor: Any = self._raw(what)
+        if "n" in what:
+            array = tensor.numpy()
+            value = array[()] if "x" in what else array
+        else:
+            if "v" in what:
+                device = _device(what["v"])
+                tensor = tensor.to(device) if device.type == "cpu" or torch.cuda.is_available() else tensor
+            value = self._attach(tensor, what)
+            if "g" in what and value.is_leaf:
+                value.grad = self._raw(what["g"]).to(value.device)
+        self._cache[key] = value
+        return value
+
+    def _generator(self, what: dict[str, Any]) -> torch.Generator:
+        number = what["G"]
+        if type(number) is not int:
+            raise WireError("a generator must have a number")
+        if number not in self.generators:
+            device = _device(what["v"])
+            generator = torch.Generator(device if device.type == "cpu" or torch.cuda.is_available() else "cpu")
+            generator.set_state(self._raw(what))
+            self.generators[number] = generator
+        return self.generators[number]
+
+
+def _restride(dense: torch.Tensor, shape: list[int], strides: list[int]) -> torch.Tensor:
+    """A tensor of the given strides with the dense tensor's values; strides that overlap or waste memory are refused."""
+    if len(shape) != len(strides) or len(shape) > MAX_NDIM:
+        raise WireError("strides and shape differ in rank")
+    span = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True) if size > 1)
+    if 0 in shape:
+        return torch.empty_strided(shape, strides, dtype=dense.dtype)
+    if span * dense.itemsize > MAX_BLOB or span > 64 * dense.numel() + 4096:
+        raise WireError("strides that need far more memory than the tensor has")
+    base = torch.zeros(span, dtype=dense.dtype)
+    reduced = [1 if stride == 0 else size for size, stride in zip(shape, strides, strict=True)]
+    if math.prod(reduced) != dense.numel():
+        raise WireError("strides that do not fit the tensor's values")
+    base.as_strided(reduced, strides).copy_(dense.reshape(reduced))
+    return base.as_strided(shape, strides)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise WireError("a list was due")
+    return value
+
+
+def _size(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 48:
+        raise WireError("a size must be a whole number that is not negative")
+    return value
+
+
+def _is_dtype(name: Any) -> bool:
+    return isinstance(name, str) and isinstance(getattr(torch, name, None), torch.dtype)
+
+
+def _device(name: Any) -> torch.device:
+    if not isinstance(name, str) or name.split(":")[0] not in DEVICES:
+        raise WireError("an unknown device")
+    return torch.device(name)
+
+
+def _unknown(tag: str) -> Any:
+    raise WireError(f"an unknown tag {tag[:8]!r}")
