@@ -1,0 +1,36 @@
+"""``course.yaml`` -> ``Course``: the models, the loader, the JSON Schema and the reference page.
+
+``python -m grader.config`` writes ``course.schema.json`` and ``docs/course-yaml.md`` anew from the models.
+"""
+
+from __future__ import annotations
+
+from grader.config.course import (
+    Assignment,
+    Course,
+    Defaults,
+    Exercise,
+    LatePolicy,
+    LimitSettings,
+    Paths,
+    SandboxNumbers,
+    closest,
+)
+from grader.config.load import load_course
+from grader.config.reference import reference, schema, schema_text
+
+__all__ = [
+    "Assignment",
+    "Course",
+    "Defaults",
+    "Exercise",
+    "LatePolicy",
+    "LimitSettings",
+    "Paths",
+    "SandboxNumbers",
+    "closest",
+    "load_course",
+    "reference",
+    "schema",
+    "schema_text",
+]
