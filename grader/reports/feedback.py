@@ -1,0 +1,304 @@
+"""The page that a student gets: the score, what each check said, and their own notebook.
+
+Theory of operation. Everything on a record that came from the student (names, source, outputs, the line that raised)
+is untrusted, and so are rationales that quote it: see ``text``, ``sanitise`` and ``png`` for what happens to it. What a
+student may know is decided *here*, before the template sees anything: the view holds no evidence, no
+``instructor_only`` flag, and of a check only what the policy allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from grader.model import CheckResult, ExerciseScore, Record, Verdict
+from grader.reports import text
+from grader.reports.notebook_view import NotebookView, RaisedHere, cell_anchor, notebook_view
+from grader.reports.pages import render
+from grader.reports.verdicts import VerdictWords, words_for
+
+__all__ = ["FeedbackPolicy", "feedback_page"]
+
+FeedbackPolicy = Literal["rationale", "line", "minimal"]
+"""What a student sees of a check: ``rationale`` (line, verdict, points, what kind of thing went wrong, misconception,
+hint, own line), ``line`` (line, verdict, points), ``minimal`` (how many passed, by exercise)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Notice:
+    """A box below the score."""
+
+    tone: str
+    icon: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OwnLine:
+    """The student's line that raised."""
+
+    source: str | None
+    line: int | None
+    cell: int
+    """One-based."""
+    anchor: str | None
+    """None when the cell is not on the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waits:
+    """A check that another one waits for."""
+
+    anchor: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """What is shown of one check."""
+
+    anchor: str
+    line: str
+    verdict: Verdict
+    words: VerdictWords
+    earned: float
+    points: float
+    public: bool
+    rationale: str | None
+    misconception: str | None
+    hint: str | None
+    own_line: _OwnLine | None
+    waits_for: tuple[_Waits, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exercise:
+    """One exercise with its checks."""
+
+    anchor: str
+    title: str
+    earned: float
+    points: float
+    pending: float
+    checks: tuple[_Check, ...]
+    passed: int
+    """Number of checks that passed."""
+    total: int
+    """Number of checks, shown or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """Everything that the template may print."""
+
+    student: str
+    student_id: str | None
+    held: bool
+    score: float | None
+    max_score: float
+    pending: float
+    summary: str
+    notices: tuple[_Notice, ...]
+    exercises: tuple[_Exercise, ...]
+    steps: tuple[tuple[str, float], ...]
+    notebook: NotebookView
+    received_at: str | None
+    marked_at: str | None
+    fingerprint: str
+
+
+def feedback_page(
+    record: Record, *, course_title: str, assignment_title: str, policy: FeedbackPolicy = "rationale"
+) -> str:
+    """The feedback on one submission: one self-contained HTML page without script.
+
+    Args:
+        record: The marking to show.
+        course_title: As people read it.
+        assignment_title: As people read it.
+        policy: What is shown of each check. Evidence and ``instructor_only`` flags never are.
+
+    Returns:
+        A whole document that encodes to UTF-8; its Content-Security-Policy admits its one style block and pictures
+        from ``data:``, nothing else.
+    """
+    return render(
+        "feedback.html.j2",
+        "base.css",
+        "feedback.css",
+        page=_page(record, policy),
+        course_title=course_title,
+        assignment_title=assignment_title,
+    )
+
+
+def _page(record: Record, policy: FeedbackPolicy) -> _Page:
+    submission = record.submission
+    name = text.display_name(submission.name, submission.student)
+    exercises = tuple(_exercises(record, policy))
+    pending = sum(exercise.pending for exercise in record.exercises)
+    return _Page(
+        student=name,
+        student_id=text.display_name(submission.student) if submission.student != name else None,
+        held=record.is_held or record.score is None,
+        score=None if record.is_held else record.score,
+        max_score=record.max_score,
+        pending=pending,
+        summary=_summary(record, pending),
+        notices=tuple(_notices(record, pending)),
+        exercises=exercises,
+        steps=() if record.is_held else tuple((step.text, step.points) for step in record.steps),
+        notebook=notebook_view(
+            record.cells,
+            titles={score.exercise.id: score.exercise.title for score in record.exercises},
+            raised=_raised(record) if policy == "rationale" else {},
+        ),
+        received_at=text.date_text(submission.received_at),
+        marked_at=text.date_text(record.marked_at),
+        fingerprint=submission.sha256[:12],
+    )
+
+
+def _summary(record: Record, pending: float) -> str:
+    """The page in one sentence."""
+    counted = [result for result in record.checks if result.check.points > 0]
+    passed = sum(result.verdict is Verdict.PASS for result in counted)
+    if record.is_held or record.score is None:
+        return "Your score is on hold: something broke on our side, and an instructor will look at it."
+    if not counted:
+        return "There was nothing in this submission that could be checked."
+    if passed == len(counted):
+        full = record.score >= record.max_score - pending
+        return "Every check passes. Very well done!" if full else "Every check passes."
+    if all(result.kind == "not-implemented" or result.verdict in _UNTRIED for result in counted):
+        return "None of the checks passes yet. Below is what each of them looks for."
+    if passed == 0:
+        return "None of the checks passes yet. Below is what happened in each of them."
+    return f"{passed} of {text.count_of(len(counted), 'check')} pass. Below is what the others found."
+
+
+_UNTRIED = frozenset({Verdict.MISSING, Verdict.SKIPPED})
+_FLAG_TITLES = {
+    "late": ("Handed in late", "clock"),
+    "repaired": ("We mended your notebook", "wrench"),
+    "restarted": ("We started your notebook again", "wrench"),
+    "forbidden-name": ("A name that this exercise rules out", "shield"),
+    "redefined": ("A name was defined twice", "info"),
+    "violation": ("Stopped by the sandbox", "shield"),
+}
+
+
+def _notices(record: Record, pending: float) -> Iterable[_Notice]:
+    if record.is_held:
+        yield _Notice(
+            tone="ours",
+            icon="wrench",
+            title="Your score is on hold",
+            text="Something broke on our side while your work was marked. You did nothing wrong and need do nothing: "
+            "an instructor will look at it, and your score will follow. What is shown below may still change.",
+        )
+    if record.message:
+        yield _Notice(tone="warn", icon="info", title="About your submission", text=record.message)
+    for flag in record.flags:
+        if not flag.instructor_only:
+            title, icon = _FLAG_TITLES.get(flag.id, ("Please note", "info"))
+            yield _Notice(tone="warn" if flag.id == "late" else "note", icon=icon, title=title, text=flag.text)
+    if pending > 0 and not record.is_held:
+        yield _Notice(
+            tone="note",
+            icon="pencil",
+            title=f"{text.points_text(pending)} {'point is' if pending == 1 else 'points are'} still open",
+            text="A part of this assignment is read by a person. Those points are added once that is done.",
+        )
+
+
+def _exercises(record: Record, policy: FeedbackPolicy) -> Iterable[_Exercise]:
+    """Exercises in the assignment's order; checks of none of them in a section of their own at the end."""
+    results = {result.check.id: result for result in record.checks}
+    cells = {cell.index for cell in record.cells}
+    by_exercise: dict[str, list[CheckResult]] = {}
+    for result in record.checks:
+        by_exercise.setdefault(result.check.exercise, []).append(result)
+    for score in record.exercises:
+        yield _exercise(score.exercise.id, score, by_exercise.pop(score.exercise.id, []), results, cells, policy)
+    rest = [result for group in by_exercise.values() for result in group]
+    if rest:
+        yield _exercise("", None, rest, results, cells, policy)
+
+
+def _exercise(
+    key: str,
+    score: ExerciseScore | None,
+    checks: list[CheckResult],
+    results: Mapping[str, CheckResult],
+    cells: set[int],
+    policy: FeedbackPolicy,
+) -> _Exercise:
+    return _Exercise(
+        anchor=f"exercise-{key}" if key else "exercises-other",
+        title=score.exercise.title if score else "Other checks",
+        earned=score.earned if score else sum(result.earned for result in checks),
+        points=score.exercise.points if score else sum(result.check.points for result in checks),
+        pending=score.pending if score else 0.0,
+        checks=() if policy == "minimal" else tuple(_check(result, results, cells, policy) for result in checks),
+        passed=sum(result.verdict is Verdict.PASS for result in checks),
+        total=len(checks),
+    )
+
+
+def _check(result: CheckResult, results: Mapping[str, CheckResult], cells: set[int], policy: FeedbackPolicy) -> _Check:
+    words = words_for(result)
+    in_full = policy == "rationale" and result.verdict is not Verdict.PASS
+    # That something is ours, or waits for something else, is said under every policy.
+    say = in_full or result.verdict in {Verdict.BROKEN, Verdict.SKIPPED}
+    return _Check(
+        anchor=_anchor(result),
+        line=result.check.line,
+        verdict=result.verdict,
+        words=words,
+        earned=result.earned,
+        points=result.check.points,
+        public=result.check.visibility == "public",
+        rationale=(result.rationale if in_full and not result.verdict.is_ours else None)
+        or (words.sentence if say else None),
+        misconception=text.sentence(result.misconception) if in_full and result.misconception else None,
+        hint=result.check.hint if in_full and result.verdict not in {Verdict.SKIPPED, Verdict.BROKEN} else None,
+        own_line=_own_line(result, cells) if in_full else None,
+        waits_for=tuple(_waits(result, results)) if result.verdict is Verdict.SKIPPED else (),
+    )
+
+
+def _anchor(result: CheckResult) -> str:
+    return f"check-{result.check.id}"
+
+
+def _own_line(result: CheckResult, cells: set[int]) -> _OwnLine | None:
+    if result.student_cell is None:
+        return None
+    source = result.student_source.strip()[:300] if result.student_source else None
+    return _OwnLine(
+        source=source or None,
+        line=result.student_line,
+        cell=result.student_cell + 1,
+        anchor=cell_anchor(result.student_cell) if result.student_cell in cells else None,
+    )
+
+
+def _waits(result: CheckResult, results: Mapping[str, CheckResult]) -> Iterable[_Waits]:
+    """The checks that it depends on and that did not pass."""
+    for name in result.check.depends:
+        other = results.get(name)
+        if other is not None and other.verdict is not Verdict.PASS:
+            yield _Waits(anchor=_anchor(other), line=other.check.line)
+
+
+def _raised(record: Record) -> dict[int, list[RaisedHere]]:
+    """By cell, the checks that ended with an exception there."""
+    marks: dict[int, list[RaisedHere]] = {}
+    for result in record.checks:
+        if result.student_cell is not None and result.verdict is not Verdict.PASS:
+            mark = RaisedHere(anchor=_anchor(result), line=result.check.line, source_line=result.student_line)
+            marks.setdefault(result.student_cell, []).append(mark)
+    return marks

@@ -1,0 +1,211 @@
+"""Plots as inline SVG that follows the page: matplotlib lays them out, the page's style sheet colours them.
+
+matplotlib writes ``style`` attributes, a style block, metadata and ids; the page's policy allows no ``style`` attribute
+and two plots must not share ids. So a figure is drawn with a few *marker colours*, and each element is rewritten: its
+style becomes presentation attributes, a marker colour becomes a class (``f-good``: fill, ``s-quiet``: stroke) that
+``class_report.css`` resolves for light and dark, text becomes ``<text>`` in the page's own font. The result depends
+on the figures alone: no time, no random ids.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["ExerciseShares", "exercise_plot", "score_histogram"]
+
+_MARKERS = {
+    "#010101": "ink",
+    "#020202": "quiet",
+    "#030303": "line",
+    "#040404": "accent",
+    "#050505": "good",
+    "#060606": "some",
+    "#070707": "none",
+    "#080808": "card",
+    "#090909": "median",
+}
+_COLOUR = {name: colour for colour, name in _MARKERS.items()}
+_SVG = "{http://www.w3.org/2000/svg}"
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+_KEPT_STYLES = frozenset({
+    "stroke-width", "stroke-dasharray", "stroke-dashoffset", "stroke-linejoin", "stroke-linecap",
+    "opacity", "fill-opacity", "stroke-opacity", "text-anchor", "font-weight",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExerciseShares:
+    """How a class did on one exercise: parts of the class, adding up to 1."""
+
+    title: str
+    full: float
+    """Earned all points."""
+    some: float
+    """Earned some."""
+    none: float
+    """Earned nothing."""
+    mean: float
+    """Mean share of the points, 0 to 1."""
+
+
+def score_histogram(counts: Sequence[int], edges: Sequence[float], *, median: float, label: str) -> Markup:
+    """Bars of how many submissions lie between neighbouring edges, and a line at the median.
+
+    Args:
+        counts: One a bar.
+        edges: One more than counts, ascending; the last bar includes its right edge.
+        median: Points.
+        label: What a screen reader says instead.
+    """
+    figure, axes = _figure(7.6, 2.7)
+    widths = [right - left for left, right in zip(edges, edges[1:], strict=False)]
+    gap = 0.06 * min(widths)
+    axes.bar(
+        [left + gap for left in edges[:-1]],
+        counts,
+        width=[width - 2 * gap for width in widths],
+        align="edge",
+        color=_COLOUR["accent"],
+        linewidth=0,
+    )
+    top = max([1, *counts])
+    for left, width, count in zip(edges, widths, counts, strict=False):
+        if count:
+            axes.text(left + width / 2, count + top * 0.025, str(count), ha="center", va="bottom", **_text(9, "ink"))
+    axes.axvline(median, color=_COLOUR["median"], linewidth=1.6, dashes=(4, 3))
+    axes.text(median, top * 1.2, "median", ha=_side(median, edges), va="bottom", **_text(9, "median"))
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, top * 1.17)
+    axes.set_xlabel("points", **_text(9, "quiet"))
+    axes.set_ylabel("submissions", **_text(9, "quiet"))
+    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    axes.grid(axis="y", color=_COLOUR["line"], linewidth=0.8)
+    return _svg(figure, "histogram", label)
+
+
+def exercise_plot(exercises: Sequence[ExerciseShares], *, label: str) -> Markup:
+    """One bar an exercise: who earned all of its points, some, none; and the mean beside it."""
+    figure, axes = _figure(7.6, 0.75 + 0.36 * len(exercises))
+    rows = range(len(exercises))
+    left = [0.0] * len(exercises)
+    for kind in ("full", "some", "none"):
+        parts = [100 * float(getattr(exercise, kind)) for exercise in exercises]
+        axes.barh(rows, parts, left=left, height=0.62, color=_COLOUR["good" if kind == "full" else kind], linewidth=0)
+        left = [start + part for start, part in zip(left, parts, strict=True)]
+    for row, exercise in zip(rows, exercises, strict=True):
+        axes.text(102, row, f"{round(100 * exercise.mean)} %", ha="left", va="center", **_text(9, "ink"))
+    axes.text(102, -0.75, "mean", ha="left", va="center", **_text(9, "quiet"))
+    axes.set_yticks(rows, [_short(exercise.title) for exercise in exercises], **_text(9, "ink"))
+    axes.set_ylim(len(exercises) - 0.45, -0.6)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("% of submissions", **_text(9, "quiet"))
+    return _svg(figure, "exercises", label)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of so many inches with one plain pair of axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_COLOUR["line"])
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=_COLOUR["quiet"], labelsize=9)
+    return figure, axes
+
+
+def _text(size: int, colour: str) -> dict[str, object]:
+    return {"fontsize": size, "color": _COLOUR[colour]}
+
+
+def _side(median: float, edges: Sequence[float]) -> str:
+    """Which way the median's label hangs, so that it stays inside."""
+    place = (median - edges[0]) / (edges[-1] - edges[0])
+    return "left" if place < 0.1 else "right" if place > 0.9 else "center"
+
+
+def _short(title: str, limit: int = 34) -> str:
+    plain = title.replace("$", "\\$")
+    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
+
+
+def _svg(figure: Figure, prefix: str, label: str) -> Markup:
+    import matplotlib as mpl
+
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "grader", "svg.id": None, "text.parse_math": False}
+    with mpl.rc_context(settings), io.StringIO() as out:
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        drawn = out.getvalue()
+    ET.register_namespace("", "http://www.w3.org/2000/svg")
+    root = ET.fromstring(drawn[drawn.index("<svg") :])  # noqa: S314 - matplotlib's own output
+    used = _references(root)
+    _rewrite(root, prefix, used)
+    box = root.get("viewBox", "0 0 1 1")
+    root.attrib.clear()
+    root.attrib.update({"viewBox": box, "class": "plot", "role": "img", "aria-label": label})
+    text = ET.tostring(root, encoding="unicode", short_empty_elements=True)
+    return Markup(text)  # noqa: S704 - serialised by ElementTree, which escapes
+
+
+def _references(root: ET.Element) -> set[str]:
+    """Ids that something refers to: clip paths and markers."""
+    found: set[str] = set()
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if name in {_XLINK, "href"} and value.startswith("#"):
+                found.add(value[1:])
+            elif value.startswith("url(#"):
+                found.add(value[5:].rstrip(")"))
+    return found
+
+
+def _rewrite(element: ET.Element, prefix: str, used: set[str]) -> None:
+    """Drop what a page needs not; turn styles into attributes and marker colours into classes."""
+    for child in list(element):
+        if child.tag in {f"{_SVG}metadata", f"{_SVG}style"} or not isinstance(child.tag, str):
+            element.remove(child)
+        else:
+            _rewrite(child, prefix, used)
+    styles = dict(part.split(":", 1) for part in element.attrib.pop("style", "").split(";") if ":" in part)
+    classes = []
+    for raw_name, raw_value in [
+        *styles.items(),
+        *((n, element.attrib.pop(n)) for n in ("fill", "stroke") if n in element.attrib),
+    ]:
+        name, value = raw_name.strip(), raw_value.strip()
+        if name in {"fill", "stroke"} and value in _MARKERS:
+            classes.append(f"{name[0]}-{_MARKERS[value]}")
+        elif name in {"fill", "stroke"}:
+            element.set(name, value)
+        elif name in _KEPT_STYLES:
+            element.set(name, value)
+        elif name in {"font", "font-size"}:
+            element.set("font-size", _size(value))
+    if classes:
+        element.set("class", " ".join(classes))
+    identity = element.attrib.pop("id", None)
+    if identity in used:
+        element.set("id", f"{prefix}-{identity}")
+    for name, value in list(element.attrib.items()):
+        if name == _XLINK:
+            del element.attrib[name]
+            element.set("href", f"#{prefix}-{value[1:]}")
+        elif value.startswith("url(#"):
+            element.set(name, f"url(#{prefix}-{value[5:]}")
+
+
+def _size(font: str) -> str:
+    """The size in a ``font`` shorthand, in user units."""
+    return next((part.removesuffix("px") for part in font.split() if part.endswith("px")), "10")
