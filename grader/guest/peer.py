@@ -90,6 +90,10 @@ class Peer:
         """The handle, if the value is a proxy of ``foreign``; None otherwise."""
         raise NotImplementedError
 
+    def in_use(self, handle: int) -> bool:
+        """Whether a proxy for this handle came back to life after ``drop_handle``."""
+        raise NotImplementedError
+
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def ask(
@@ -119,7 +123,8 @@ class Peer:
             header["x"] = options
         if self._dropped_nodes or self._dropped_handles:
             header["dn"], self._dropped_nodes = self._dropped_nodes, []
-            header["dh"], self._dropped_handles = self._dropped_handles, []
+            handles, self._dropped_handles = self._dropped_handles, []
+            header["dh"] = [handle for handle in handles if not self.in_use(handle)]
         self.channel.send(header, encoder.blob(), deadline=deadline)
         if fd is not None:
             self.channel.send_fd(fd, deadline=deadline)

@@ -1,0 +1,431 @@
+"""The guest's side: runs the notebook's cells, calls names, forks itself for each check.
+
+Theory of operation. ``serve`` answers requests from the wall until it closes. The student's code runs in this very
+process, so nothing here is a secret and nothing it says is trusted: the host validates every byte. What the functions
+below need is bound before the first cell runs, so that a student who replaces ``torch.equal`` for fun breaks their own
+code and not this one; a student who rewrites this module only lies about their own work, and the host judges results.
+
+A *fork* request makes a copy of the loaded notebook for one check; the copy answers on a wall of its own. The next fork
+request, or ``reap``, first kills every other process of this namespace: nothing that a check started outlives it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import gc
+import io
+import linecache
+import operator
+import os
+import random
+import re
+import signal
+import socket
+import sys
+import traceback
+import types
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import torch
+
+from . import meters
+from .peer import Answer, Peer
+from .wire import Channel, Closed, Unsendable, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Worker", "describe_exception", "serve"]
+
+TEXT_LIMIT = 2_000
+CELL_NAME = re.compile(r"^<cell (\d+)>$")
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
+    "floordiv": operator.floordiv, "mod": operator.mod, "pow": operator.pow, "matmul": operator.matmul,
+    "neg": operator.neg, "pos": operator.pos, "abs": operator.abs, "invert": operator.invert,
+    "and": operator.and_, "or": operator.or_, "xor": operator.xor,
+    "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge, "eq": operator.eq, "ne": operator.ne,
+    "getitem": operator.getitem, "setitem": operator.setitem, "delitem": operator.delitem,
+    "contains": operator.contains, "len": len, "next": next, "bool": bool, "float": float, "int": int, "str": str,
+    "repr": repr, "getattr": getattr, "setattr": setattr, "delattr": delattr, "hasattr": hasattr,
+    "isinstance": isinstance, "enter": lambda cm: cm.__enter__(), "exit": lambda cm: cm.__exit__(None, None, None),
+    "list": lambda value: list(_first(value, 100_000)), "same": operator.is_,
+}  # fmt: skip
+
+
+def _first(value: Any, most: int) -> Any:
+    for count, item in enumerate(value):
+        if count >= most:
+            raise ValueError(f"more than {most} items")
+        yield item
+
+
+class HostCallable:
+    """A function of the checks' that runs on the host; gradients flow through it. The host keeps it for the check."""
+
+    def __init__(self, worker: Worker, handle: int) -> None:
+        self._worker = worker
+        self._handle = handle
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        value, _ = self._worker.ask("call", [self, *args], kwargs)
+        return value
+
+
+class HostError(RuntimeError):
+    """A function of the checks' refused the call."""
+
+
+class Worker(Peer):
+    """Answers the host's requests on one wall."""
+
+    def __init__(self, channel: Channel, namespace: dict[str, Any], *, shell: Any = None, can_fork: bool = True) -> None:
+        super().__init__(channel)
+        self.namespace = namespace
+        self.shell = shell
+        self.given: types.ModuleType | None = None
+        self.policy: meters.Policy | None = None
+        self.can_fork = can_fork
+        self.children: list[int] = []
+        self.leave: Callable[[], None] | None = None
+        self.probes: dict[str, Any] = {}
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def perform(self, op: str, args: list[Any], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        """Do what the host asks."""
+        method = getattr(self, f"do_{op}", None)
+        if method is None:
+            raise WireError(f"an unknown request {op[:20]!r}")
+        return method(*args, options=options, kwargs=kwargs)
+
+    def do_ping(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """Say that we are here."""
+        del options, kwargs
+        return os.getpid()
+
+    def do_name(self, name: str, *, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """A name that the notebook defined."""
+        del options, kwargs
+        if name not in self.namespace:
+            raise MissingName(name)
+        return self.namespace[name]
+
+    def do_names(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> list[str]:
+        """All public names that the notebook defined."""
+        del options, kwargs
+        return [name for name in self.namespace if isinstance(name, str) and not name.startswith("_")]
+
+    def do_call(self, function: Any, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """Call something; with ``watch`` in the options, with facts."""
+        if options.get("watch"):
+            return self._watched(function, list(args), kwargs, options)
+        return self._limited(lambda: function(*args, **kwargs))
+
+    def do_op(self, name: str, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """One of Python's operators or basic functions."""
+        del options, kwargs
+        if name == "repr":
+            return repr(args[0])[:TEXT_LIMIT]
+        return self._limited(lambda: OPERATORS[name](*args))
+
+    def do_grad(self, number: int, *grads: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """Backward through a call that was made before."""
+        del kwargs
+        return self._limited(lambda: self.differentiate(number, list(grads), options))
+
+    def do_accumulate(self, number: int, token: int, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Fill ``.grad`` of the student's own parameters."""
+        del options, kwargs
+        self.accumulate(number, token)
+
+    def do_probe(
+        self, source: str, name: str, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a short function of the checks' beside the student's code."""
+        del options
+        if source not in self.probes:
+            space: dict[str, Any] = {"torch": torch, "np": np, "given": self.given, "__name__": "probe"}
+            exec(compile(source, "<probe>", "exec"), space)  # noqa: S102 - the host's own code
+            self.probes[source] = space[name]
+        names = types.SimpleNamespace(**{k: v for k, v in self.namespace.items() if isinstance(k, str)})
+        values = [names if isinstance(arg, dict) and arg == {"student": "*"} else arg for arg in args]
+        return self._limited(lambda: self.probes[source](*values, **kwargs))
+
+    def do_given(self, source: str, *, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """Load the assignment's given code; the notebook can import it as ``given``."""
+        del options, kwargs
+        module = types.ModuleType("given")
+        module.__file__ = "given.py"
+        linecache.cache["given.py"] = (len(source), None, source.splitlines(keepends=True), "given.py")
+        sys.modules["given"] = module
+        exec(compile(source, "given.py", "exec"), module.__dict__)  # noqa: S102 - the host's own code
+        self.given = module
+        return module
+
+    def do_files(self, files: dict[str, bytes], *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Put the assignment's data files into the working folder."""
+        del options, kwargs
+        for name, data in files.items():
+            folder = os.path.dirname(name)  # noqa: PTH120
+            if folder:
+                os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            with open(name, "wb") as file:  # noqa: PTH123
+                file.write(data)
+
+    def do_seed(self, seed: int, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Seed every global generator."""
+        del options, kwargs
+        seed_everything(seed)
+
+    def do_policy(
+        self, names: list[str], ops: list[str], instead: str, *, options: dict[str, Any], kwargs: dict[str, Any]
+    ) -> None:
+        """Forbid names from now on (an empty list allows everything again)."""
+        del options, kwargs
+        self.policy = meters.Policy(names, ops, instead) if names or ops else None
+
+    def do_cell(self, index: int, source: str, *, options: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Run one cell of the notebook."""
+        del kwargs
+        assert self.shell is not None
+        result: dict[str, Any] = self.shell.run(index, source, int(options.get("output_bytes", 1 << 20)))
+        return result
+
+    def do_fork(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """A copy of this process for one check, on a wall of its own (whose descriptor follows the request)."""
+        del kwargs
+        wall = self.channel.receive_fd()
+        self._reap()
+        threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1  # noqa: PTH208, PTH112
+        if not self.can_fork or threads > 1 or (torch.cuda.is_available() and torch.cuda.is_initialized()):
+            os.close(wall)
+            return {"forked": False, "threads": threads}
+        child = os.fork()
+        if child == 0:
+            self._become_child(wall, options)
+        os.close(wall)
+        self.children.append(child)
+        return {"forked": True}
+
+    def do_reap(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Kill what the last check left behind."""
+        del options, kwargs
+        self._reap()
+
+    def _become_child(self, wall: int, options: dict[str, Any]) -> NoReturn:
+        """In the copy: leave the old wall, take the new one, serve until it closes."""
+        status = 1
+        try:
+            self.channel.close()
+            gc.freeze()
+            child = Worker(Channel(socket.socket(fileno=wall)), self.namespace, can_fork=False)
+            child.given = self.given
+            seed_everything(int(options.get("seed", 0)))
+            policy = options.get("policy")
+            if policy:
+                child.policy = meters.Policy(*policy)
+            child.loop()
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        if not self.children:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpid() == 1:
+                os.kill(-1, signal.SIGKILL)
+            else:
+                for child in self.children:
+                    os.kill(child, signal.SIGKILL)
+        for child in self.children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+        self.children.clear()
+        if os.getpid() == 1:
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+    # -- calls with facts ------------------------------------------------------------------------------------------
+
+    def _limited(self, call: Callable[[], Any]) -> Any:
+        """Run student code under the exercise's policy and tell of forbidden names even if it hid the error."""
+        policy = self.policy
+        if policy is None:
+            return call()
+        policy.used.clear()
+        try:
+            with meters.enforced(policy):
+                value = call()
+        except meters.ForbiddenUse:
+            raise
+        except Exception:
+            if policy.used:
+                raise meters.ForbiddenUse(policy.used[0]) from None
+            raise
+        if policy.used:
+            raise meters.ForbiddenUse(policy.used[0])
+        return value
+
+    def _watched(self, function: Any, args: list[Any], kwargs: dict[str, Any], options: dict[str, Any]) -> Any:
+        """One call with everything that can be known about it."""
+        backward = options.get("backward") is True
+        if backward:
+            for tensor in meters.tensors_in([args, kwargs]).values():
+                if tensor.is_leaf and tensor.is_floating_point():
+                    tensor.requires_grad_()
+        snapshot = meters.Snapshot(args, kwargs)
+        surroundings = meters.Surroundings()
+        printed = io.StringIO()
+        metered = options.get("meter") is True
+        meter = meters.Meter() if metered else None
+        try:
+            with contextlib.redirect_stdout(printed), meter or contextlib.nullcontext():
+                value = self._limited(lambda: function(*args, **kwargs))
+                if backward:
+                    _sum_of(value).backward()
+        finally:
+            facts = surroundings.facts()
+            surroundings.restore()
+        facts["mutated"] = [] if backward else snapshot.changed()
+        facts["aliases"] = meters.aliases(value, snapshot)
+        facts["stdout"] = printed.getvalue()[:TEXT_LIMIT]
+        if meter is not None:
+            facts.update(meter.facts())
+        return Answer(value, facts)
+
+    # -- what crosses ----------------------------------------------------------------------------------------------
+
+    def describe_export(self, value: Any) -> dict[str, Any]:
+        """What the host learns of an object of the student's: names only."""
+        kind = type(value)
+        about: dict[str, Any] = {"is": _kind_of(value), "type": _name_of(kind), "mro": _mro(value, kind)}
+        if callable(value):
+            about["call"] = 1
+        return about
+
+    def foreign(self, what: dict[str, Any]) -> Any:
+        """A function of the host's."""
+        return HostCallable(self, what["o"])
+
+    def foreign_handle(self, value: Any) -> int | None:
+        """The handle of a function of the host's."""
+        return value._handle if type(value) is HostCallable else None  # noqa: SLF001
+
+    def in_use(self, handle: int) -> bool:
+        """The host's functions are never dropped."""
+        del handle
+        return True
+
+    def describe_error(self, error: BaseException) -> dict[str, Any]:
+        """Type, message and the student's own line."""
+        return describe_exception(error)
+
+    def rebuild_error(self, what: dict[str, Any]) -> BaseException:
+        """What a host function raised, for the student."""
+        return HostError(str(what.get("message", ""))[:TEXT_LIMIT])
+
+    def loop(self) -> None:
+        """Answer requests until the wall closes."""
+        while True:
+            try:
+                header, blob = self.channel.receive()
+                self.answer(header, blob)
+            except Closed:
+                return
+            except KeyboardInterrupt:
+                continue
+            except WireError:
+                return
+
+
+class MissingName(Exception):  # noqa: N818
+    """The notebook does not define a name."""
+
+
+def _sum_of(value: Any) -> torch.Tensor:
+    parts = [t.sum() for t in meters.tensors_in([value]).values() if t.requires_grad]
+    if not parts:
+        raise RuntimeError("the result has no gradient: nothing in it requires grad")
+    total: torch.Tensor = sum(parts[1:], start=parts[0])
+    return total
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, type):
+        return "class"
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
+        return "function"
+    return "module" if isinstance(value, types.ModuleType) else "instance"
+
+
+def _name_of(kind: type) -> str:
+    module = str(getattr(kind, "__module__", ""))
+    name = str(getattr(kind, "__qualname__", "?"))
+    return (name if module in ("builtins", "__main__") else f"{module}.{name}")[:200]
+
+
+def _mro(value: Any, kind: type) -> list[str]:
+    kinds = type.mro(value) if isinstance(value, type) and value is not type else type.mro(kind)
+    return [_name_of(each) for each in kinds[:30]]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, numpy's and torch's global generators."""
+    random.seed(seed)
+    np.random.seed(seed % (1 << 32))  # noqa: NPY002 - the global generator is what notebooks use
+    torch.manual_seed(seed)
+
+
+def describe_exception(error: BaseException) -> dict[str, Any]:
+    """Plain JSON about an exception: type, built-in ancestors, message, the innermost line of the student's."""
+    kind = type(error)
+    try:
+        message = str(error)[:TEXT_LIMIT]
+    except Exception:  # noqa: BLE001 - a student's __str__ may do anything
+        message = ""
+    about: dict[str, Any] = {
+        "type": _name_of(kind),
+        "mro": [k.__name__ for k in type.mro(kind) if getattr(builtins, k.__name__, None) is k],
+        "message": message,
+    }
+    if isinstance(error, MissingName):
+        about["missing"] = message
+    if isinstance(error, meters.ForbiddenUse):
+        about["forbidden"] = message
+    if isinstance(error, Unsendable):
+        about["unsendable"] = message
+    if isinstance(error, SyntaxError):
+        found = CELL_NAME.match(str(error.filename))
+        if found:
+            about["at"] = [int(found[1]), int(error.lineno or 1), str(error.text or "").rstrip()[:300]]
+    frames = traceback.extract_tb(error.__traceback__, limit=-200)
+    for frame in frames:
+        found = CELL_NAME.match(frame.filename)
+        if found:
+            about["at"] = [int(found[1]), int(frame.lineno or 1), str(frame.line or "").strip()[:300]]
+    return about
+
+
+def serve(wall: socket.socket, limits: dict[str, Any] | None = None) -> NoReturn:
+    """Answer the host on this wall until it closes, then end the process. Runs as the guest's first process."""
+    del limits
+    status = 1
+    try:
+        from .shell import Shell
+
+        sys.setrecursionlimit(3000)
+        warnings.simplefilter("default")
+        torch.set_num_threads(1)
+        shell = Shell()
+        worker = Worker(Channel(wall), shell.namespace, shell=shell)
+        worker.loop()
+        status = 0
+    finally:
+        os._exit(status)

@@ -1,0 +1,309 @@
+"""One submission's guest: load the notebook, give each check a copy of it, survive what the notebook does.
+
+A cell that hangs is interrupted and, if it ignores that, killed; a cell that ends its process, or fills the memory,
+takes the guest with it. Either way a fresh guest runs the other cells again and that cell alone is lost.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from grader.errors import SandboxUnavailable
+from grader.model import CellResult, Output
+
+from .faults import Crashed, OutOfMemory, OutOfTime, SandboxLost, StudentFault, Violation
+from .host import Wall
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from grader.sandbox.base import Guest, Limits, Sandbox
+
+__all__ = ["Budget", "CodeCell", "Policy", "Session"]
+
+MAX_RESTARTS = 6
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+STATUS = {OutOfTime: "timeout", OutOfMemory: "memory", Crashed: "crash", Violation: "crash"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long the parts of one marking may take, in seconds. Computing time counts; wall time is a backstop."""
+
+    cell_s: float = 20.0
+    """Computing time of one cell."""
+    cells_s: float = 120.0
+    """Computing time of all cells together."""
+    check_s: float = 10.0
+    """Computing time of one check."""
+    output_bytes: int = 1 << 20
+    """Text kept of one cell."""
+
+    @staticmethod
+    def wall(cpu_s: float) -> float:
+        """The backstop in wall time for a limit in computing time: a busy machine is no fault of the student's."""
+        return 2 * cpu_s + 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeCell:
+    """A cell to run."""
+
+    index: int
+    """Position in the submitted notebook."""
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Names and operators that are forbidden during a check, and what to use instead."""
+
+    names: tuple[str, ...] = ()
+    ops: tuple[str, ...] = ()
+    instead: str = ""
+
+
+@dataclass(slots=True)
+class Session:
+    """The guest of one submission and the state of its notebook."""
+
+    sandbox: Sandbox
+    limits: Limits
+    budget: Budget
+    given: str | None = None
+    """Source of the assignment's ``given.py``."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    seed: int = 0
+    restarts: int = 0
+    remarks: list[str] = field(default_factory=list)
+    """What instructors should know (sentences)."""
+    peak_bytes: int = 0
+    cpu_s: float = 0.0
+    _cells: list[CodeCell] = field(default_factory=list)
+    _lost: set[int] = field(default_factory=set)
+    _guest: Guest | None = None
+    _base: Wall | None = None
+    _forks: bool = True
+    _check: Wall | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- the notebook ------------------------------------------------------------------------------------------------
+
+    def load(self, cells: Sequence[CodeCell]) -> dict[int, CellResult]:
+        """Run the cells in order; what each did, by index. Raises SandboxLost if the sandbox fails."""
+        results: dict[int, CellResult] = {}
+        spent = 0.0
+        while True:
+            todo = [cell for cell in cells if cell.index not in results]
+            if not todo:
+                break
+            if self.restarts > MAX_RESTARTS or spent > self.budget.cells_s:
+                why = "it was stopped too often" if self.restarts > MAX_RESTARTS else "all its time was used up"
+                note = f"Not run: the cells above took the notebook down, and {why}."
+                results |= {cell.index: _unrun(cell, note) for cell in todo}
+                break
+            if self._base is None and not self._start():
+                continue
+            result, alive = self._run(todo[0], self.budget.cells_s - spent)
+            spent += result.seconds
+            results[todo[0].index] = result
+            if alive:
+                self._cells.append(todo[0])
+            else:
+                self._lost.add(todo[0].index)
+                self._restart()
+        return results
+
+    def _run(self, cell: CodeCell, left_s: float) -> tuple[CellResult, bool]:
+        """Run one cell: what it did, and whether the guest is still good."""
+        base = self._base
+        assert base is not None
+        limit_s = max(1.0, min(self.budget.cell_s, left_s))
+        base.extend(Budget.wall(limit_s), limit_s, gentle=True)
+        started = time.monotonic()
+        try:
+            raw, _ = base.request("cell", [cell.index, cell.source], options={"output_bytes": self.budget.output_bytes})
+            result = _cell_result(cell, raw, self.budget.output_bytes)
+        except SandboxLost:
+            raise
+        except StudentFault as fault:
+            note = f"{fault.rationale} The cell was left out, and the rest of the notebook was run without it."
+            status = STATUS.get(type(fault), "crash")
+            seconds = time.monotonic() - started
+            lost = CellResult(
+                index=cell.index, cell_type="code", source=cell.source, status=status, seconds=seconds, note=note
+            )
+            return lost, False
+        if base.interrupted:
+            note = f"{base.overrun} The cell was stopped; the cells below were run."
+            result = CellResult(
+                index=cell.index,
+                cell_type="code",
+                source=cell.source,
+                status="timeout",
+                outputs=result.outputs,
+                seconds=result.seconds,
+                note=note,
+            )
+        return result, True
+
+    # -- guests --------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """A fresh guest with the cells that are known to be good; False if one of them took it down this time."""
+        try:
+            self._guest = self.sandbox.spawn(self.limits)
+        except SandboxUnavailable as error:
+            raise SandboxLost(str(error)) from error
+        self._base = base = Wall(self._guest.wall, guest=self._guest, seconds=30.0)
+        cell: CodeCell | None = None
+        try:
+            base.request("seed", [self.seed])
+            if self.files:
+                base.request("files", [dict(self.files)])
+            if self.given is not None:
+                base.request("given", [self.given])
+            for cell in self._cells:
+                base.extend(Budget.wall(self.budget.cell_s), self.budget.cell_s, gentle=True)
+                base.request("cell", [cell.index, cell.source], options={"output_bytes": 0})
+        except StudentFault as fault:
+            if cell is None:
+                raise SandboxLost(f"the guest failed before the first cell: {fault.rationale} {fault.evidence}") from None
+            self._cells.remove(cell)
+            self._lost.add(cell.index)
+            self._restart()
+            return False
+        return True
+
+    def _restart(self) -> None:
+        self.restarts += 1
+        self._release()
+
+    def _release(self) -> None:
+        if self._check is not None and self._check is not self._base:
+            self._check.close()
+        self._check = None
+        if self._guest is not None:
+            usage = self._guest.usage()
+            self.peak_bytes = max(self.peak_bytes, usage.peak_memory_bytes)
+            self.cpu_s += usage.cpu_s
+            self._guest.close()
+        if self._base is not None:
+            self._base.close()
+        self._guest = self._base = None
+
+    # -- checks --------------------------------------------------------------------------------------------------------
+
+    def for_check(self, seed: int, policy: Policy | None = None) -> Wall:
+        """A wall to a copy of the loaded notebook, for one check. The copy before it is killed.
+
+        Raises:
+            SandboxLost: the sandbox fails.
+        """
+        plain = None if policy is None else [list(policy.names), list(policy.ops), policy.instead]
+        for _ in range(3):
+            if self._check is not None and self._check is not self._base:
+                self._check.close()
+                self._check = None
+            elif self._check is not None:
+                self._release()
+            gone = self._guest.poll() if self._guest is not None else None
+            if gone is not None or (self._base is not None and self._base.fault is not None):
+                self._release()
+            if self._base is None:
+                while not self._start():
+                    if self.restarts > 2 * MAX_RESTARTS:
+                        raise SandboxLost("the notebook cannot be loaded again")
+            wall = self._fork(seed, plain) if self._forks else self._whole(seed, plain)
+            if wall is not None:
+                self._check = wall
+                wall.extend(Budget.wall(self.budget.check_s), self.budget.check_s)
+                return wall
+        raise SandboxLost("the notebook cannot be copied for a check")
+
+    def _fork(self, seed: int, policy: list[Any] | None) -> Wall | None:
+        base = self._base
+        assert base is not None
+        ours, theirs = socket.socketpair()
+        try:
+            base.extend(20.0)
+            options = {"seed": seed, "policy": policy}
+            answer, _ = base.request("fork", options=options, fd=theirs.fileno())
+        except StudentFault as fault:
+            ours.close()
+            self.remarks.append(f"the loaded notebook had to be started again before a check ({fault.kind})")
+            self._release()
+            return None
+        finally:
+            theirs.close()
+        if isinstance(answer, dict) and answer.get("forked") is True:
+            return Wall(ours, guest=self._guest)
+        ours.close()
+        self._forks = False
+        self.remarks.append("the notebook started threads, so it was loaded anew for each check")
+        return None
+
+    def _whole(self, seed: int, policy: list[Any] | None) -> Wall | None:
+        """Without forks: the freshly loaded notebook itself serves one check."""
+        base = self._base
+        assert base is not None
+        try:
+            base.extend(20.0)
+            base.request("seed", [seed])
+            if policy is not None:
+                base.request("policy", policy)
+        except StudentFault:
+            self._release()
+            return None
+        return base
+
+    def close(self) -> None:
+        """End the guest. Idempotent."""
+        self._release()
+
+
+def _unrun(cell: CodeCell, note: str) -> CellResult:
+    return CellResult(index=cell.index, cell_type="code", source=cell.source, status="not-run", note=note)
+
+
+def _cell_result(cell: CodeCell, raw: Any, most: int) -> CellResult:
+    """Read what a guest says of a cell, taking nothing for granted."""
+    if not isinstance(raw, dict):
+        raw = {}
+    outputs: list[Output] = []
+    left = most + 4096
+    items = raw.get("outputs")
+    for item in (items if isinstance(items, list) else [])[:202]:
+        if not isinstance(item, dict):
+            continue
+        text = item.get("text")
+        text = ANSI.sub("", text[:left]) if isinstance(text, str) else ""
+        left -= len(text)
+        png = item.get("png")
+        png = png if isinstance(png, str) and len(png) <= 8 << 20 else None
+        kind = "display" if item.get("kind") == "display" else "stream"
+        name = "stderr" if item.get("name") == "stderr" else "stdout"
+        outputs.append(Output(kind=kind, name="" if kind == "display" else name, text=text, png_base64=png))
+    error = raw.get("error")
+    status = "ok" if raw.get("status") == "ok" else "raised"
+    if isinstance(error, dict):
+        name = ANSI.sub("", str(error.get("type", "Error")))[:100]
+        message = ANSI.sub("", str(error.get("message", "")))[:2000]
+        at = error.get("at")
+        where = f" (line {at[1]})" if isinstance(at, list) and len(at) == 3 and type(at[1]) is int else ""
+        outputs.append(Output(kind="error", name=name, text=message + where))
+    seconds = raw.get("seconds")
+    took = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < math.inf else 0.0
+    return CellResult(
+        index=cell.index, cell_type="code", source=cell.source, status=status, outputs=tuple(outputs), seconds=took
+    )
