@@ -167,6 +167,11 @@ class Worker(Peer):
         self.given = module
         return module
 
+    def do_loaded(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """The given module that was loaded before the notebook."""
+        del options, kwargs
+        return self.given
+
     def do_files(self, files: dict[str, bytes], *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
         """Put the assignment's data files into the working folder."""
         del options, kwargs

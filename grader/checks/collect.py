@@ -1,0 +1,246 @@
+"""Collect check files once: plain pytest in a trusted process that afterwards forks for each submission."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from grader.errors import CourseError, InternalError, Place
+from grader.model import CheckSpec, ExerciseSpec, Visibility
+from grader.wall.session import Policy
+
+from .declare import Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .run import Runner
+
+__all__ = ["Check", "CheckFile", "Collected", "collecting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFile:
+    """A file of checks and who may see it."""
+
+    path: Path
+    visibility: Visibility
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A check with the pytest items that make it up."""
+
+    spec: CheckSpec
+    items: tuple[pytest.Item, ...]
+    policy: Policy | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """All checks of an assignment, in the order of the files, gates before what depends on them."""
+
+    checks: tuple[Check, ...]
+    runner: Runner
+    """The pytest plugin through which the items are run."""
+
+    @property
+    def specs(self) -> tuple[CheckSpec, ...]:
+        """The checks as data."""
+        return tuple(check.spec for check in self.checks)
+
+
+PLUGINS_OFF = ("cacheprovider", "doctest", "junitxml", "terminal", "logging", "pastebin", "stepwise", "unittest",
+               "faulthandler", "setuponly", "setupplan", "debugging", "recwarn", "threadexception",
+               "unraisableexception", "warnings", "nose")  # fmt: skip
+
+
+def collecting(
+    files: Sequence[CheckFile],
+    exercises: Sequence[ExerciseSpec],
+    use: Callable[[Collected], None],
+    *,
+    only: str | None = None,
+) -> None:
+    """Collect the files, then call ``use`` while pytest's session is open.
+
+    Args:
+        files: public and hidden check files.
+        exercises: what the assignment declares; the points of the checks must add up to theirs.
+        use: does the marking.
+        only: keep the checks of one exercise (a student's ``check("softmax")``).
+
+    Raises:
+        CourseError: a file is missing or cannot be imported, a check has no points or no docstring, an exercise is
+            unknown, points do not add up, dependencies are unknown or go in a circle.
+    """
+    for file in files:
+        if not file.path.is_file():
+            remedy = "write it, or see docs/writing-checks.md"
+            raise CourseError("there is no such check file", place=Place(file=str(file.path)), remedy=remedy)
+    from .run import Runner
+
+    runner = Runner(files, exercises, use, only)
+    off = [part for name in PLUGINS_OFF for part in ("-p", f"no:{name}")]
+    args = [*(str(file.path) for file in files), "-c", os.devnull, "--noconftest", "--import-mode=importlib", "-s",
+            "-q", "--strict-markers", *off]  # fmt: skip
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = pytest.main(args, plugins=[runner])
+    if runner.error is not None:
+        raise runner.error
+    if not runner.used:
+        raise InternalError(f"pytest ended with {code!r} before any check ran: {said.getvalue()[-1000:]}")
+
+
+def gather(
+    items: Sequence[pytest.Item], files: Sequence[CheckFile], exercises: Sequence[ExerciseSpec], only: str | None
+) -> list[Check]:
+    """Checks from pytest's items, validated against the course. Raises CourseError."""
+    visibility = {file.path.resolve(): file.visibility for file in files}
+    hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in visibility}
+    grouped: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        grouped.setdefault(_id(item), []).append(item)
+    specs: dict[str, CheckSpec] = {}
+    known = {exercise.id for exercise in exercises}
+    for name, group in grouped.items():
+        if len({(item.path, getattr(item, "originalname", None)) for item in group}) > 1:
+            raise CourseError(f"two checks are called {name}", place=_place(group[1]), remedy="rename one of them")
+        path = Path(group[0].path).resolve()
+        specs[name] = _spec(name, group[0], known, visibility[path], hashes[path])
+    if only is None:
+        _add_up(specs, exercises, files)
+    specs = _with_dependencies(specs, {name: group[0] for name, group in grouped.items()})
+    order = _ordered(specs)
+    kept = [name for name in order if only is None or specs[name].exercise == only]
+    return [
+        Check(spec=specs[name], items=tuple(grouped[name]), policy=_policy(grouped[name][0], specs[name].exercise))
+        for name in kept
+    ]
+
+
+def _id(item: pytest.Item) -> str:
+    name = getattr(item, "originalname", None) or item.name
+    cls = getattr(item, "cls", None)
+    return f"{cls.__name__}.{name}".removeprefix("Test") if cls is not None else str(name).removeprefix("test_")
+
+
+def _place(item: pytest.Item) -> Place:
+    return Place(file=str(item.path), line=item.location[1] + 1 if item.location[1] is not None else None, key=item.name)
+
+
+def _spec(
+    name: str, item: pytest.Item, known: set[str], visibility: Visibility, source_hash: str
+) -> CheckSpec:
+    mark = item.get_closest_marker("check")
+    remedy = 'write @check("<exercise>", points=…) above it'
+    if mark is None:
+        raise CourseError("a check without points", place=_place(item), remedy=remedy)
+    about = dict(mark.kwargs)
+    points = about.get("points")
+    if isinstance(points, bool) or not isinstance(points, int | float) or not 0 <= points < 10_000:
+        raise CourseError(f"points={points!r} is no number of points", place=_place(item), remedy=remedy)
+    exercise = about.get("exercise")
+    if exercise not in known:
+        names = ", ".join(sorted(known))
+        raise CourseError(
+            f"the exercise {exercise!r} is not in course.yaml",
+            place=_place(item),
+            remedy=f"use one of {names}, or add it to course.yaml",
+        )
+    doc = (getattr(item, "function", None).__doc__ or "").strip()
+    if not doc:
+        remedy = "write a docstring: it is the sentence that students read"
+        raise CourseError("a check without a docstring", place=_place(item), remedy=remedy)
+    line = " ".join(doc.split("\n\n")[0].split())
+    return CheckSpec(
+        id=name,
+        exercise=str(exercise),
+        points=float(points),
+        line=line,
+        hint=about.get("hint"),
+        visibility=visibility,
+        gate=bool(about.get("gate", False)),
+        depends=tuple(about.get("depends", ())),
+        source_hash=source_hash,
+    )
+
+
+def _add_up(specs: Mapping[str, CheckSpec], exercises: Sequence[ExerciseSpec], files: Sequence[CheckFile]) -> None:
+    for exercise in exercises:
+        total = sum(spec.points for spec in specs.values() if spec.exercise == exercise.id)
+        due = exercise.points - exercise.manual_points
+        if abs(total - due) > 1e-9:
+            where = " and ".join(file.path.name for file in files)
+            raise CourseError(
+                f"the checks of exercise {exercise.id!r} are worth {total:g} points in all, course.yaml says {due:g}",
+                place=Place(file=where),
+                remedy="change the points of a check, or the exercise's points in course.yaml",
+            )
+
+
+def _with_dependencies(specs: dict[str, CheckSpec], items: Mapping[str, pytest.Item]) -> dict[str, CheckSpec]:
+    from dataclasses import replace
+
+    gates: dict[str, list[str]] = {}
+    for spec in specs.values():
+        if spec.gate:
+            gates.setdefault(spec.exercise, []).append(spec.id)
+    full = {}
+    for name, spec in specs.items():
+        for other in spec.depends:
+            if other not in specs:
+                remedy = f"known checks: {', '.join(sorted(specs))}"
+                raise CourseError(f"depends on an unknown check {other!r}", place=_place(items[name]), remedy=remedy)
+        own = [gate for gate in gates.get(spec.exercise, []) if gate != name and not spec.gate]
+        full[name] = replace(spec, depends=tuple(dict.fromkeys([*own, *spec.depends])))
+    return full
+
+
+def _ordered(specs: Mapping[str, CheckSpec]) -> list[str]:
+    """The order of the files, but each check after what it depends on. Raises CourseError for a circle."""
+    done: dict[str, None] = {}
+    for start in specs:
+        stack = [(start, iter(specs[start].depends))]
+        path = {start}
+        while stack:
+            name, rest = stack[-1]
+            following = next((other for other in rest if other not in done), None)
+            if following is None:
+                done[name] = None
+                path.discard(name)
+                stack.pop()
+            elif following in path:
+                circle = " → ".join([*(each for each, _ in stack), following])
+                remedy = "remove one of these dependencies"
+                raise CourseError(f"checks depend on each other in a circle: {circle}", remedy=remedy)
+            else:
+                path.add(following)
+                stack.append((following, iter(specs[following].depends)))
+    return list(done)
+
+
+def _policy(item: pytest.Item, exercise: str) -> Policy | None:
+    module: Any = getattr(item, "module", None)
+    entries = [
+        entry
+        for entry in getattr(module, "FORBIDDEN", [])
+        if isinstance(entry, Forbidden) and (exercise in entry.exercises or "*" in entry.exercises)
+    ]
+    if not entries:
+        return None
+    return Policy(
+        names=tuple(name for entry in entries for name in entry.names),
+        ops=tuple(op for entry in entries for op in entry.ops),
+        instead="; ".join(dict.fromkeys(entry.instead for entry in entries if entry.instead)),
+    )

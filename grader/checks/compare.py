@@ -1,0 +1,241 @@
+"""Comparison of what a student's code returned with what is due, told without telling the answer."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import torch
+
+from grader.wall.faults import Mismatch
+from grader.wall.host import Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["close", "fail"]
+
+
+def fail(rationale: str, *, kind: str = "value", misconception: str | None = None) -> NoReturn:
+    """End the check with a sentence for the student."""
+    raise Mismatch(rationale, kind=kind, misconception=misconception)
+
+
+def close(
+    actual: Any,
+    expected: Any,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    check_dtype: bool = True,
+    misconceptions: Mapping[str, Any | Callable[[], Any]] | None = None,
+    what: str = "the result",
+) -> None:
+    """End the check unless ``actual`` is ``expected`` up to rounding.
+
+    Type, structure, shape and dtype first, then values. Tolerances default to ``torch.testing.assert_close``'s for the
+    dtype; give both or neither. NaN equals only an expected NaN.
+
+    Args:
+        actual: what the student's code returned.
+        expected: a number, string, bool, None, tensor, array, or nested lists, tuples and dicts of these.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+        check_dtype: whether a tensor's dtype must be the expected one.
+        misconceptions: sentence → the output that this wrong idea would give (or a function that computes it).
+        what: how the student reads of it (``the gradient of W``).
+
+    Raises:
+        Mismatch: with what kind of thing is off; never with values.
+    """
+    try:
+        _compare(actual, expected, rtol, atol, check_dtype, what)
+    except Mismatch as mismatch:
+        if mismatch.kind in ("value", "shape") and misconceptions:
+            mismatch.misconception = _misconception(actual, expected, misconceptions, rtol, atol)
+        raise
+
+
+def _compare(
+    actual: Any, expected: Any, rtol: float | None, atol: float | None, check_dtype: bool, what: str
+) -> None:
+    if isinstance(expected, torch.Tensor):
+        _tensor(actual, expected, rtol, atol, check_dtype, what)
+    elif isinstance(expected, np.ndarray):
+        _array(actual, expected, rtol, atol, check_dtype, what)
+    elif isinstance(expected, bool) or expected is None or isinstance(expected, str | bytes):
+        if type(actual) is not type(expected):
+            _wrong_type(actual, expected, what)
+        if actual != expected:
+            raise Mismatch(f"The value of {what} is off.", evidence=f"{actual!r} != {expected!r}")
+    elif isinstance(expected, int | float | complex):
+        _number(actual, expected, rtol, atol, what)
+    elif isinstance(expected, dict):
+        _mapping(actual, expected, rtol, atol, check_dtype, what)
+    elif isinstance(expected, list | tuple):
+        if not isinstance(actual, list | tuple):
+            _wrong_type(actual, expected, what)
+        if len(actual) != len(expected):
+            text = f"{_capital(what)} has {_count(len(actual))} where {_count(len(expected))} are due."
+            raise Mismatch(text, kind="shape")
+        for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
+            _compare(one, other, rtol, atol, check_dtype, f"part {index + 1} of {what}")
+    else:
+        raise TypeError(f"close() cannot compare with a {type(expected).__name__}")
+
+
+def _tensor(
+    actual: Any, expected: torch.Tensor, rtol: float | None, atol: float | None, check_dtype: bool, what: str
+) -> None:
+    if not isinstance(actual, torch.Tensor):
+        _wrong_type(actual, expected, what)
+    if actual.shape != expected.shape:
+        text = f"{_capital(what)} has shape {tuple(actual.shape)} where {tuple(expected.shape)} is due."
+        raise Mismatch(text, kind="shape")
+    if check_dtype and actual.dtype != expected.dtype:
+        text = f"{_capital(what)} has dtype {_short(actual.dtype)} where {_short(expected.dtype)} is due."
+        raise Mismatch(text, kind="dtype")
+    actual, expected = actual.detach().cpu(), expected.detach().cpu()
+    if not check_dtype:
+        wider = torch.promote_types(actual.dtype, expected.dtype)
+        if rtol is None and actual.dtype != expected.dtype:
+            # The tolerance is that of the coarser of the two.
+            coarse = min((actual.dtype, expected.dtype), key=_precision)
+            rtol, atol = _TOLERANCE.get(coarse, (1e-5, 1e-8))
+        actual, expected = actual.to(wider), expected.to(wider)
+    try:
+        torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+    except AssertionError as error:
+        raise Mismatch(_describe(actual, expected, rtol, atol, what), evidence=str(error)) from None
+
+
+_TOLERANCE = {
+    torch.float16: (1e-3, 1e-5),
+    torch.bfloat16: (1.6e-2, 1e-5),
+    torch.float32: (1.3e-6, 1e-5),
+    torch.float64: (1e-7, 1e-7),
+}
+
+
+def _precision(dtype: torch.dtype) -> float:
+    return -torch.finfo(dtype).eps if dtype.is_floating_point else 0.0
+
+
+def _describe(
+    actual: torch.Tensor, expected: torch.Tensor, rtol: float | None, atol: float | None, what: str
+) -> str:
+    """What kind of wrong the values are, in a sentence without values."""
+    name = _capital(what)
+    if not expected.is_floating_point():
+        return f"The values of {what} are off."
+    new_nan = torch.isnan(actual) & ~torch.isnan(expected)
+    if new_nan.any():
+        return f"{name} contains NaN where a number is due."
+    if (torch.isinf(actual) & ~torch.isinf(expected)).any():
+        return f"{name} contains an infinity where a finite number is due."
+    tolerance = {"rtol": rtol if rtol is not None else 1e-5, "atol": atol if atol is not None else 1e-8}
+    finite = torch.isfinite(expected) & torch.isfinite(actual)
+    if finite.any() and torch.allclose(-actual[finite], expected[finite], **tolerance):
+        return f"{name} has the wrong sign."
+    if not actual.any() and expected.any():
+        return f"{name} is zero where it should not be."
+    large = finite & (expected.abs() > 1e-6 * expected[finite].abs().max().clamp_min(1e-30) if finite.any() else finite)
+    if large.sum() >= 2:
+        ratio = actual[large] / expected[large]
+        spread = (ratio - ratio.mean()).abs().max()
+        if ratio.mean().abs() > 1e-6 and spread < 1e-4 * ratio.mean().abs() and abs(float(ratio.mean()) - 1) > 1e-3:
+            return f"The values of {what} are off by a constant factor."
+    wrong = ~torch.isclose(actual, expected, equal_nan=True, **tolerance)
+    few = 0 < int(wrong.sum()) < actual.numel() / 2
+    return f"Some values of {what} are off." if few else f"The values of {what} are off."
+
+
+def _array(
+    actual: Any, expected: np.ndarray[Any, Any], rtol: float | None, atol: float | None, check_dtype: bool, what: str
+) -> None:
+    if not isinstance(actual, np.ndarray):
+        _wrong_type(actual, expected, what)
+    _tensor(torch.from_numpy(actual.copy()), torch.from_numpy(expected.copy()), rtol, atol, check_dtype, what)
+
+
+def _number(actual: Any, expected: complex, rtol: float | None, atol: float | None, what: str) -> None:
+    if isinstance(actual, np.generic):
+        actual = actual.item()
+    if isinstance(actual, bool) or not isinstance(actual, int | float | complex):
+        _wrong_type(actual, expected, what)
+    if isinstance(expected, int):
+        same = actual == expected
+    elif isinstance(expected, float) and math.isnan(expected):
+        same = isinstance(actual, float) and math.isnan(actual)
+    elif isinstance(expected, float) and math.isinf(expected):
+        same = actual == expected
+    else:
+        relative = 1e-6 if rtol is None else rtol
+        absolute = 1e-8 if atol is None else atol
+        same = abs(actual - expected) <= absolute + relative * abs(expected)
+    if not same:
+        raise Mismatch(f"The value of {what} is off.", evidence=f"{actual!r} != {expected!r}")
+
+
+def _mapping(
+    actual: Any, expected: dict[Any, Any], rtol: float | None, atol: float | None, check_dtype: bool, what: str
+) -> None:
+    if not isinstance(actual, dict):
+        _wrong_type(actual, expected, what)
+    missing = [key for key in expected if key not in actual]
+    if missing or len(actual) != len(expected):
+        raise Mismatch(f"The keys of {what} are off.", kind="type", evidence=f"{list(actual)} != {list(expected)}")
+    for key, value in expected.items():
+        _compare(actual[key], value, rtol, atol, check_dtype, f"{what} under {key!r}")
+
+
+def _misconception(
+    actual: Any, expected: Any, ideas: Mapping[str, Any], rtol: float | None, atol: float | None
+) -> str | None:
+    """The first known wrong idea whose output this is."""
+    for sentence, idea in ideas.items():
+        wrong = idea() if callable(idea) else idea
+        try:
+            _compare(actual, wrong, rtol, atol, check_dtype=False, what="")
+        except Mismatch:
+            continue
+        try:
+            _compare(wrong, expected, rtol, atol, check_dtype=False, what="")
+        except Mismatch:
+            return sentence
+    return None
+
+
+def _wrong_type(actual: Any, expected: Any, what: str) -> NoReturn:
+    due = _type_name(expected)
+    if actual is None:
+        text = f"{_capital(what)} is None where {due} is due: is a return missing?"
+    elif isinstance(actual, torch.Tensor) and isinstance(expected, int | float) and actual.ndim == 0:
+        text = f"{_capital(what)} is a tensor where {due} is due: .item() gives the number."
+    else:
+        text = f"{_capital(what)} is {_type_name(actual)} where {due} is due."
+    raise Mismatch(text, kind="type")
+
+
+def _type_name(value: Any) -> str:
+    if isinstance(value, Remote):
+        return f"an object of type {value._wall_type}"
+    if value is None:
+        return "None"
+    name = {"Tensor": "tensor", "ndarray": "numpy array", "str": "string", "dict": "dict"}.get(
+        type(value).__name__, type(value).__name__
+    )
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _count(number: int) -> str:
+    return "1 item" if number == 1 else f"{number} items"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,266 @@
+"""Run the checks of one submission and say of each whose fault its outcome is.
+
+Theory of operation. An exception that is a fault of the student's (``grader.wall.faults``) is its verdict. A failed
+assertion is FAIL. Any *other* exception in a test, once the student's code has answered, comes from what it answered
+(``out.shape`` of a list): the reference has passed the same test on the same inputs before the class was marked, so
+the test is not at fault. Everything in the machine's hands (memory, files, the sandbox) is BROKEN: run once more, and
+if it stays so the record is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import re
+import time
+import traceback
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd.gradcheck import GradcheckError
+
+from grader.errors import CourseError, GraderError, Place
+from grader.model import CheckResult, CheckSpec, Verdict, Visibility
+from grader.wall.faults import NotWritten, Raised, SandboxLost, StudentFault
+from grader.wall.host import Student, Wall
+
+from .collect import Check, CheckFile, Collected, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from grader.model import ExerciseSpec
+    from grader.wall.session import Policy
+
+__all__ = ["Runner", "check_seed", "run_checks"]
+
+OURS = (MemoryError, OSError, SandboxLost, GraderError, ImportError, NameError, SyntaxError, pytest.UsageError)
+EVIDENCE_MOST = 4_000
+
+
+@dataclass(slots=True)
+class Current:
+    """The check that is running and the wall to its copy of the notebook."""
+
+    wall: Wall
+    seed: int
+
+
+class Runner:
+    """The pytest plugin: collects, hands over, and gives tests their fixtures."""
+
+    def __init__(
+        self,
+        files: Sequence[CheckFile],
+        exercises: Sequence[ExerciseSpec],
+        use: Callable[[Collected], None],
+        only: str | None,
+    ) -> None:
+        self.files = files
+        self.exercises = exercises
+        self.use = use
+        self.only = only
+        self.error: BaseException | None = None
+        self.used = False
+        self.current: Current | None = None
+        self.calls: list[pytest.CallInfo[Any]] = []
+
+    # -- pytest's hooks --------------------------------------------------------------------------------------------
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Declare our marker."""
+        config.addinivalue_line("markers", "check: a check of an assignment")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A check file that cannot be imported is the course's error, with its place."""
+        if report.failed and self.error is None:
+            text = str(report.longrepr)
+            last = [line for line in text.splitlines() if line.startswith("E ")]
+            what = "cannot be read as a check file: " + (last[-1][1:].strip() if last else text[-300:])
+            line = re.findall(r"^(\S+\.py):(\d+):", text, re.MULTILINE)
+            place = Place(file=report.nodeid.split("::")[0], line=int(line[-1][1]) if line else None)
+            self.error = CourseError(what, place=place, remedy="run it with pytest to see the whole traceback")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Instead of running all items once: hand them over."""
+        if self.error is not None:
+            return True
+        try:
+            checks = gather(session.items, self.files, self.exercises, self.only)
+            if not checks:
+                raise CourseError("there is no check in these files", place=Place(file=str(self.files[0].path)))
+            self.used = True
+            self.use(Collected(checks=tuple(checks), runner=self))
+        except BaseException as error:  # noqa: BLE001 - pytest would swallow it; ``collecting`` raises it again
+            self.error = error
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Keep the exceptions themselves, not only pytest's text of them."""
+        del item
+        self.calls.append(call)
+
+    @pytest.fixture
+    def student(self) -> Student:
+        """The notebook's names, behind the wall."""
+        return Student(self._now().wall)
+
+    @pytest.fixture
+    def rng(self) -> torch.Generator:
+        """A generator seeded from the run and the check."""
+        return torch.Generator().manual_seed(self._now().seed)
+
+    @pytest.fixture
+    def given(self) -> Any:
+        """The assignment's given.py, loaded beside the student's code."""
+        value, _ = self._now().wall.request("loaded")
+        return value
+
+    def _now(self) -> Current:
+        if self.current is None:
+            raise GraderError("a check's fixture was used outside a check")
+        return self.current
+
+    # -- one check -------------------------------------------------------------------------------------------------
+
+    def run(self, check: Check, wall: Wall, seed: int) -> tuple[Verdict, BaseException | None, str]:
+        """Run all items of a check on one wall: verdict, what ended it, evidence."""
+        self.current = Current(wall, seed)
+        worst: tuple[Verdict, BaseException | None, str] = (Verdict.PASS, None, "")
+        try:
+            for item in check.items:
+                seed_here(seed)
+                self.calls.clear()
+                with _defaults():
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=item)
+                for call in self.calls:
+                    if call.excinfo is not None:
+                        found = self._judge(call.excinfo.value, call.when or "call", wall)
+                        if found[0] is Verdict.BROKEN or worst[0] is Verdict.PASS:
+                            worst = found
+                if worst[0] is not Verdict.PASS:
+                    break
+        finally:
+            self.current = None
+            self.calls.clear()
+        if wall.fault is not None:
+            # Whatever the test made of it: a spoiled wall decides.
+            return self._judge(wall.fault, "call", wall)
+        return worst
+
+    def _judge(self, error: BaseException, when: str, wall: Wall) -> tuple[Verdict, BaseException | None, str]:
+        evidence = "".join(traceback.format_exception_only(error)).strip()
+        detail = getattr(error, "evidence", None)
+        evidence = f"{evidence}\n{detail}" if detail else evidence
+        evidence = "\n".join([evidence, *wall.remarks])[:EVIDENCE_MOST]
+        if isinstance(error, StudentFault):
+            return error.verdict, error, evidence
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        if when != "call" or isinstance(error, OURS) or isinstance(error, pytest.skip.Exception):
+            return Verdict.BROKEN, error, evidence + "\n" + "".join(traceback.format_tb(error.__traceback__, -4))
+        if isinstance(error, AssertionError | GradcheckError | pytest.fail.Exception) or wall.replies > 0:
+            return Verdict.FAIL, error, evidence[:EVIDENCE_MOST]
+        return Verdict.BROKEN, error, evidence
+
+
+def run_checks(
+    collected: Collected, open_wall: Callable[[int, Policy | None], Wall], run_seed: int
+) -> tuple[CheckResult, ...]:
+    """Run every check of a submission in order.
+
+    Args:
+        collected: the checks.
+        open_wall: gives a wall to a fresh copy of the notebook (``Session.for_check``).
+        run_seed: the run's seed; each check's is derived from it.
+    """
+    done: dict[str, CheckResult] = {}
+    for check in collected.checks:
+        waits = next((d for d in check.spec.depends if d in done and done[d].verdict is not Verdict.PASS), None)
+        result = _skipped(check.spec, done[waits]) if waits else _run_one(collected.runner, check, open_wall, run_seed)
+        done[check.spec.id] = result
+    return tuple(done.values())
+
+
+def _run_one(
+    runner: Runner, check: Check, open_wall: Callable[[int, Policy | None], Wall], run_seed: int
+) -> CheckResult:
+    seed = check_seed(run_seed, check.spec.id)
+    started = time.monotonic()
+    for attempt in (1, 2):
+        try:
+            wall = open_wall(seed, check.policy)
+            verdict, error, evidence = runner.run(check, wall, seed)
+        except SandboxLost as lost:
+            verdict, error, evidence = Verdict.BROKEN, lost, f"sandbox: {lost}"
+        if verdict is not Verdict.BROKEN:
+            break
+    result = CheckResult(
+        check=check.spec,
+        verdict=verdict,
+        earned=check.spec.points if verdict is Verdict.PASS else 0.0,
+        evidence=evidence or None,
+        seconds=time.monotonic() - started,
+        attempts=attempt,
+    )
+    return result if error is None else replace(result, **_told(error, verdict, check.spec))
+
+
+def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, Any]:
+    """What the student is told of it."""
+    if verdict is Verdict.BROKEN:
+        return {"kind": "ours", "rationale": "This check could not be run. That is not your fault: your instructor looks."}
+    if isinstance(error, StudentFault):
+        told: dict[str, Any] = {"rationale": error.rationale, "kind": error.kind, "misconception": error.misconception}
+        if error.at is not None:
+            told |= {"student_cell": error.at[0], "student_line": error.at[1], "student_source": error.at[2]}
+        if spec.visibility is Visibility.PUBLIC and type(error) is not NotWritten and isinstance(error, Raised):
+            told["rationale"] = f"{error.rationale} {error.evidence or ''}".strip()
+        return told
+    if isinstance(error, GradcheckError):
+        return {"kind": "gradient", "rationale": "The gradient is not the derivative of the result."}
+    if isinstance(error, pytest.fail.Exception):
+        found = re.match(r"DID NOT RAISE <class '(?:\w+\.)*(\w+)'>", str(error))
+        due = f"An error ({found[1]}) is due here, and none was raised." if found else None
+        return {"kind": "error", "rationale": due}
+    if isinstance(error, AssertionError):
+        return {"kind": "value", "rationale": None}
+    if "does not require grad" in str(error) or "not have been used in the graph" in str(error):
+        return {"kind": "gradient", "rationale": "No gradient flows through the result: it does not depend on the input."}
+    return {"kind": "type", "rationale": "What your code returned cannot be used here: is it of the right type and shape?"}
+
+
+def _skipped(spec: CheckSpec, waits_for: CheckResult) -> CheckResult:
+    text = f"Waits for another check that does not pass yet: “{waits_for.check.line}”"
+    return CheckResult(check=spec, verdict=Verdict.SKIPPED, earned=0.0, kind="dependency", rationale=text)
+
+
+def check_seed(run_seed: int, check_id: str) -> int:
+    """The seed of one check: the same for every student of a run."""
+    return int.from_bytes(hashlib.sha256(f"{run_seed}:{check_id}".encode()).digest()[:6], "big")
+
+
+def seed_here(seed: int) -> None:
+    """Seed the host's global generators."""
+    random.seed(seed)
+    np.random.seed(seed % (1 << 32))  # noqa: NPY002 - the global generator is what check files may use
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def _defaults() -> Iterator[None]:
+    """A check that changes torch's global settings does not change them for the next."""
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+
+
