@@ -189,6 +189,13 @@ def _check_exercises(solution: Notebook, assignment: Assignment, place: str) -> 
                 place=_at(place, cell),
                 remedy=f"exercises of {assignment.name}: {', '.join(known)}",
             )
+    points = [cell.metadata["nbgrader"].get("points", 0) for cell in solution.cells if _is_grade(cell)]
+    if points and sum(points) != assignment.points:
+        raise ReleaseError(
+            f"nbgrader's cells add up to {sum(points):g} points, not {assignment.points:g}",
+            place=Place(file=place),
+            remedy="make the points of the cells and of course.yaml agree",
+        )
     for name in known:
         if name not in found:
             raise ReleaseError(
@@ -400,6 +407,11 @@ def _student_files(assignment: Assignment) -> Iterator[Path]:
 def _is_solution(cell: Cell) -> bool:
     nbgrader = cell.metadata.get("nbgrader")
     return isinstance(nbgrader, dict) and bool(nbgrader.get("solution"))
+
+
+def _is_grade(cell: Cell) -> bool:
+    nbgrader = cell.metadata.get("nbgrader")
+    return isinstance(nbgrader, dict) and bool(nbgrader.get("grade"))
 
 
 def _is_not_implemented(node: ast.AST) -> bool:

@@ -102,11 +102,12 @@ def size_text(size: int) -> str:
 def duration_text(seconds: float) -> str:
     """``20 s``, ``10 min``, ``500 ms``: the largest unit that divides it."""
     if 0 < seconds < 1:
-        return f"{seconds * 1000:g} ms"
+        return f"{seconds * 1000:.12g} ms"
     for unit, scale in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= scale and seconds % scale == 0:
-            return f"{seconds / scale:g} {unit}"
-    return f"{seconds:g} s"
+            count = f"{seconds / scale:.12g}"
+            return f"{count} {'day' if count == '1' and unit == 'days' else unit}"
+    return f"{seconds:.12g} s"
 
 
 def _quantity(value: object, units: dict[str, float] | dict[str, int], expected: str) -> float:
