@@ -75,7 +75,8 @@ def collecting(
         files: public and hidden check files.
         exercises: what the assignment declares; the points of the checks must add up to theirs.
         use: does the marking.
-        only: keep the checks of one exercise (a student's ``check("softmax")``).
+        only: keep the checks of one exercise (a student's ``check("softmax")``); ``"*"`` keeps all without adding
+            up their points, which the public file alone does not do.
 
     Raises:
         CourseError: a file is missing or cannot be imported, a check has no points or no docstring, an exercise is
@@ -90,7 +91,7 @@ def collecting(
     runner = Runner(files, exercises, use, only)
     off = [part for name in PLUGINS_OFF for part in ("-p", f"no:{name}")]
     args = [*(str(file.path) for file in files), "-c", os.devnull, "--noconftest", "--import-mode=importlib", "-s",
-            "-q", "--strict-markers", *off]  # fmt: skip
+            "--strict-markers", *off]  # fmt: skip
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     said = io.StringIO()
@@ -122,7 +123,7 @@ def gather(
         _add_up(specs, exercises, files)
     specs = _with_dependencies(specs, {name: group[0] for name, group in grouped.items()})
     order = _ordered(specs)
-    kept = [name for name in order if only is None or specs[name].exercise == only]
+    kept = [name for name in order if only in (None, "*") or specs[name].exercise == only]
     return [
         Check(spec=specs[name], items=tuple(grouped[name]), policy=_policy(grouped[name][0], specs[name].exercise))
         for name in kept
