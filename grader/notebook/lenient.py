@@ -73,11 +73,12 @@ def _check_size(text: str) -> None:
 def _salvage(text: str) -> Parsed | None:
     """Decode one cell after the other from the start of ``cells``; after a broken one, go on at the next that starts.
 
-    A failed attempt may have read far ahead, so all attempts together share a budget of characters.
+    A failed attempt may have read far ahead, and ``JSONDecodeError`` counts the lines before it, so all attempts
+    together share a budget: reading a character costs 50, counting it 1.
     """
     opening = _CELLS.search(text)
     position = opening.end() if opening else 0
-    budget = 8 * len(text) + 1_000_000
+    budget = 400 * len(text) + 1_000_000
     cells: list[Any] = []
     while len(cells) < _MAX_SALVAGED:
         position = _after_space(text, position)
@@ -85,10 +86,11 @@ def _salvage(text: str) -> Parsed | None:
             cell, position = _DECODER.raw_decode(text, position)
         except json.JSONDecodeError as error:
             cell = None
-            budget -= (len(text) if error.msg.startswith("Unterminated") else error.pos) - position + 100
+            end = len(text) if error.msg.startswith("Unterminated") else error.pos
+            budget -= 50 * (end - position + 1) + position
         except (ValueError, RecursionError):
             cell = None
-            budget -= len(text) - position + 100
+            budget -= 50 * (len(text) - position + 1) + position
         if isinstance(cell, dict) and ("source" in cell or "input" in cell):
             cells.append(cell)
             continue
