@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from markupsafe import Markup
 
 from grader.model import CheckResult, CheckSpec, ExerciseSpec, Record, Verdict
 from grader.reports import text
 from grader.reports.pages import render
 from grader.reports.plots import ExerciseShares, exercise_plot, score_histogram
 from grader.reports.verdicts import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from markupsafe import Markup
 
 __all__ = ["class_report"]
 
@@ -212,9 +215,9 @@ def _marked_between(records: Sequence[Record]) -> str | None:
     return f"Marked {first}" if first == last else f"Marked from {first} to {last}"
 
 
-def _histogram(final: Sequence[Record], numbers: _Numbers | None, max_score: float) -> Markup | None:
+def _histogram(final: Sequence[Record], numbers: _Numbers | None, max_score: float) -> tuple[Markup, ...]:
     if numbers is None or max_score <= 0:
-        return None
+        return ()
     scores = [record.score for record in final if record.score is not None]
     bins = 20 if len(scores) > 60 else 10
     counts = [0] * bins
@@ -227,10 +230,12 @@ def _histogram(final: Sequence[Record], numbers: _Numbers | None, max_score: flo
         + "."
     )
     edges = [max_score * step / bins for step in range(bins + 1)]
-    return score_histogram(counts, edges, median=numbers.median, label=label)
+    return tuple(
+        score_histogram(counts, edges, median=numbers.median, label=label, wide=wide) for wide in (True, False)
+    )
 
 
-def _exercise_plot(final: Sequence[Record], exercises: Sequence[ExerciseSpec]) -> Markup | None:
+def _exercise_plot(final: Sequence[Record], exercises: Sequence[ExerciseSpec]) -> tuple[Markup, ...]:
     rows = []
     for exercise in exercises:
         reachable = exercise.points - exercise.manual_points
@@ -254,12 +259,12 @@ def _exercise_plot(final: Sequence[Record], exercises: Sequence[ExerciseSpec]) -
             )
         )
     if not rows:
-        return None
+        return ()
     label = "Share of the class with all, some and none of the points. " + " ".join(
         f"{row.title}: {row.full:.0%} all, {row.some:.0%} some, {row.none:.0%} none, mean {row.mean:.0%}."
         for row in rows
     )
-    return exercise_plot(rows, label=label)
+    return tuple(exercise_plot(rows, label=label, wide=wide) for wide in (True, False))
 
 
 def _check_groups(records: Sequence[Record], exercises: Sequence[ExerciseSpec]) -> tuple[_CheckGroup, ...]:
@@ -279,7 +284,7 @@ def _check_row(results: Sequence[CheckResult]) -> _CheckRow:
     verdicts = Counter(result.verdict for result in results)
     passed = verdicts[Verdict.PASS]
     told = Counter(
-        text.sentence(result.misconception or result.rationale or "")
+        text.sentence(result.misconception) if result.misconception else text.stopped(result.rationale or "")
         for result in results
         if result.verdict not in {Verdict.PASS, Verdict.SKIPPED, Verdict.BROKEN}
     )

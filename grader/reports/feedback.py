@@ -8,15 +8,17 @@ student may know is decided *here*, before the template sees anything: the view 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from grader.model import CheckResult, ExerciseScore, Record, Verdict
+from grader.model import CheckResult, ExerciseScore, Record, Verdict, Visibility
 from grader.reports import text
-from grader.reports.notebook_view import NotebookView, RaisedHere, cell_anchor, notebook_view
+from grader.reports.notebook_view import NotebookView, RaisedHere, cell_anchor, notebook_view, shows_cell
 from grader.reports.pages import render
 from grader.reports.verdicts import VerdictWords, words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["FeedbackPolicy", "feedback_page"]
 
@@ -137,7 +139,8 @@ def feedback_page(
 def _page(record: Record, policy: FeedbackPolicy) -> _Page:
     submission = record.submission
     name = text.display_name(submission.name, submission.student)
-    exercises = tuple(_exercises(record, policy))
+    # With nothing that ran, what each check missed says the same over and over: its line is enough.
+    exercises = tuple(_exercises(record, "line" if policy == "rationale" and not record.cells else policy))
     pending = sum(exercise.pending for exercise in record.exercises)
     return _Page(
         student=name,
@@ -172,6 +175,8 @@ def _summary(record: Record, pending: float) -> str:
     if passed == len(counted):
         full = record.score >= record.max_score - pending
         return "Every check passes. Very well done!" if full else "Every check passes."
+    if not record.cells:
+        return "There was nothing in this submission that could be run."
     if all(result.kind == "not-implemented" or result.verdict in _UNTRIED for result in counted):
         return "None of the checks passes yet. Below is what each of them looks for."
     if passed == 0:
@@ -216,39 +221,33 @@ def _notices(record: Record, pending: float) -> Iterable[_Notice]:
 
 def _exercises(record: Record, policy: FeedbackPolicy) -> Iterable[_Exercise]:
     """Exercises in the assignment's order; checks of none of them in a section of their own at the end."""
-    results = {result.check.id: result for result in record.checks}
-    cells = {cell.index for cell in record.cells}
     by_exercise: dict[str, list[CheckResult]] = {}
     for result in record.checks:
         by_exercise.setdefault(result.check.exercise, []).append(result)
     for score in record.exercises:
-        yield _exercise(score.exercise.id, score, by_exercise.pop(score.exercise.id, []), results, cells, policy)
+        yield _exercise(record, score, by_exercise.pop(score.exercise.id, []), policy)
     rest = [result for group in by_exercise.values() for result in group]
     if rest:
-        yield _exercise("", None, rest, results, cells, policy)
+        yield _exercise(record, None, rest, policy)
 
 
 def _exercise(
-    key: str,
-    score: ExerciseScore | None,
-    checks: list[CheckResult],
-    results: Mapping[str, CheckResult],
-    cells: set[int],
-    policy: FeedbackPolicy,
+    record: Record, score: ExerciseScore | None, checks: list[CheckResult], policy: FeedbackPolicy
 ) -> _Exercise:
+    shown = () if policy == "minimal" else tuple(_check(record, result, policy) for result in checks)
     return _Exercise(
-        anchor=f"exercise-{key}" if key else "exercises-other",
+        anchor=f"exercise-{score.exercise.id}" if score else "exercises-other",
         title=score.exercise.title if score else "Other checks",
         earned=score.earned if score else sum(result.earned for result in checks),
         points=score.exercise.points if score else sum(result.check.points for result in checks),
         pending=score.pending if score else 0.0,
-        checks=() if policy == "minimal" else tuple(_check(result, results, cells, policy) for result in checks),
+        checks=shown,
         passed=sum(result.verdict is Verdict.PASS for result in checks),
         total=len(checks),
     )
 
 
-def _check(result: CheckResult, results: Mapping[str, CheckResult], cells: set[int], policy: FeedbackPolicy) -> _Check:
+def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Check:
     words = words_for(result)
     in_full = policy == "rationale" and result.verdict is not Verdict.PASS
     # That something is ours, or waits for something else, is said under every policy.
@@ -260,13 +259,13 @@ def _check(result: CheckResult, results: Mapping[str, CheckResult], cells: set[i
         words=words,
         earned=result.earned,
         points=result.check.points,
-        public=result.check.visibility == "public",
+        public=result.check.visibility is Visibility.PUBLIC,
         rationale=(result.rationale if in_full and not result.verdict.is_ours else None)
         or (words.sentence if say else None),
         misconception=text.sentence(result.misconception) if in_full and result.misconception else None,
         hint=result.check.hint if in_full and result.verdict not in {Verdict.SKIPPED, Verdict.BROKEN} else None,
-        own_line=_own_line(result, cells) if in_full else None,
-        waits_for=tuple(_waits(result, results)) if result.verdict is Verdict.SKIPPED else (),
+        own_line=_own_line(record, result) if in_full else None,
+        waits_for=tuple(_waits(record, result)) if result.verdict is Verdict.SKIPPED else (),
     )
 
 
@@ -274,23 +273,22 @@ def _anchor(result: CheckResult) -> str:
     return f"check-{result.check.id}"
 
 
-def _own_line(result: CheckResult, cells: set[int]) -> _OwnLine | None:
-    if result.student_cell is None:
+def _own_line(record: Record, result: CheckResult) -> _OwnLine | None:
+    if result.student_cell is None or result.student_cell < 0:
         return None
     source = result.student_source.strip()[:300] if result.student_source else None
     return _OwnLine(
         source=source or None,
         line=result.student_line,
         cell=result.student_cell + 1,
-        anchor=cell_anchor(result.student_cell) if result.student_cell in cells else None,
+        anchor=cell_anchor(result.student_cell) if shows_cell(record.cells, result.student_cell) else None,
     )
 
 
-def _waits(result: CheckResult, results: Mapping[str, CheckResult]) -> Iterable[_Waits]:
+def _waits(record: Record, result: CheckResult) -> Iterable[_Waits]:
     """The checks that it depends on and that did not pass."""
-    for name in result.check.depends:
-        other = results.get(name)
-        if other is not None and other.verdict is not Verdict.PASS:
+    for other in record.checks:
+        if other.check.id in result.check.depends and other.verdict is not Verdict.PASS:
             yield _Waits(anchor=_anchor(other), line=other.check.line)
 
 

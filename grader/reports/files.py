@@ -11,14 +11,18 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from grader.errors import Place, UsageError
-from grader.model import Record
 from grader.reports.class_report import class_report
 from grader.reports.feedback import FeedbackPolicy, feedback_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from grader.model import Record
 
 __all__ = ["page_name", "write_class_report", "write_feedback"]
 

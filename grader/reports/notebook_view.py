@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from grader.model import CellResult, Output
 from grader.reports import text
 from grader.reports.png import Picture, picture
 from grader.reports.sanitise import code_html, markdown_html
 
-__all__ = ["CellView", "NotebookView", "OutputView", "RaisedHere", "cell_anchor", "notebook_view"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from grader.model import CellResult, Output
+
+__all__ = ["CellView", "NotebookView", "OutputView", "RaisedHere", "cell_anchor", "notebook_view", "shows_cell"]
 
 _MAX_CELLS = 300
 _MAX_OUTPUTS = 40
@@ -96,6 +100,11 @@ def cell_anchor(index: int) -> str:
     return f"cell-{index + 1}"
 
 
+def shows_cell(cells: Sequence[CellResult], index: int) -> bool:
+    """Whether the cell at zero-based ``index`` is on the page, so that a link may lead there."""
+    return any(cell.index == index for cell in cells[:_MAX_CELLS])
+
+
 def notebook_view(
     cells: Sequence[CellResult], *, titles: Mapping[str, str], raised: Mapping[int, Sequence[RaisedHere]]
 ) -> NotebookView:
@@ -151,7 +160,7 @@ def _body(cell: CellResult, raised: Sequence[RaisedHere]) -> Markup:
     if cell.cell_type == "code":
         marked = {mark.source_line for mark in raised if mark.source_line and mark.source_line > 0}
         return code_html(cell.source, tuple(sorted(marked)))
-    return Markup("{}").format(text.visible(cell.source))  # noqa: S704 - format escapes
+    return Markup("{}").format(text.visible(cell.source))
 
 
 def _output(output: Output, budget: _Budget) -> OutputView:

@@ -65,7 +65,7 @@ def _environment() -> Environment:
         duration=text.duration_text,
         count=text.count_of,
         count_points=lambda points: f"{text.points_text(points)} {'point' if points == 1 else 'points'}",
-        sentence=text.sentence,
+        stopped=text.stopped,
     )
     return environment
 

@@ -10,14 +10,16 @@ on the figures alone: no time, no random ids.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -58,7 +60,7 @@ class ExerciseShares:
     """Mean share of the points, 0 to 1."""
 
 
-def score_histogram(counts: Sequence[int], edges: Sequence[float], *, median: float, label: str) -> Markup:
+def score_histogram(counts: Sequence[int], edges: Sequence[float], *, median: float, label: str, wide: bool) -> Markup:
     """Bars of how many submissions lie between neighbouring edges, and a line at the median.
 
     Args:
@@ -66,9 +68,12 @@ def score_histogram(counts: Sequence[int], edges: Sequence[float], *, median: fl
         edges: One more than counts, ascending; the last bar includes its right edge.
         median: Points.
         label: What a screen reader says instead.
+        wide: Laid out for a desk rather than a phone; the style sheet shows one of the two.
     """
-    figure, axes = _figure(7.6, 2.7)
-    widths = [right - left for left, right in zip(edges, edges[1:], strict=False)]
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure(9.4, 2.7) if wide else _figure(4.3, 2.4)
+    widths = [right - left for left, right in itertools.pairwise(edges)]
     gap = 0.06 * min(widths)
     axes.bar(
         [left + gap for left in edges[:-1]],
@@ -81,21 +86,22 @@ def score_histogram(counts: Sequence[int], edges: Sequence[float], *, median: fl
     top = max([1, *counts])
     for left, width, count in zip(edges, widths, counts, strict=False):
         if count:
-            axes.text(left + width / 2, count + top * 0.025, str(count), ha="center", va="bottom", **_text(9, "ink"))
+            axes.text(left + width / 2, count + top * 0.025, f"{count}", ha="center", va="bottom", **_text(9, "ink"))
     axes.axvline(median, color=_COLOUR["median"], linewidth=1.6, dashes=(4, 3))
     axes.text(median, top * 1.2, "median", ha=_side(median, edges), va="bottom", **_text(9, "median"))
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, top * 1.17)
     axes.set_xlabel("points", **_text(9, "quiet"))
     axes.set_ylabel("submissions", **_text(9, "quiet"))
-    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.grid(axis="y", color=_COLOUR["line"], linewidth=0.8)
-    return _svg(figure, "histogram", label)
+    return _svg(figure, "histogram", label, wide)
 
 
-def exercise_plot(exercises: Sequence[ExerciseShares], *, label: str) -> Markup:
+def exercise_plot(exercises: Sequence[ExerciseShares], *, label: str, wide: bool) -> Markup:
     """One bar an exercise: who earned all of its points, some, none; and the mean beside it."""
-    figure, axes = _figure(7.6, 0.75 + 0.36 * len(exercises))
+    height = 0.75 + 0.36 * len(exercises)
+    figure, axes = _figure(9.4 if wide else 4.3, height)
     rows = range(len(exercises))
     left = [0.0] * len(exercises)
     for kind in ("full", "some", "none"):
@@ -105,11 +111,11 @@ def exercise_plot(exercises: Sequence[ExerciseShares], *, label: str) -> Markup:
     for row, exercise in zip(rows, exercises, strict=True):
         axes.text(102, row, f"{round(100 * exercise.mean)} %", ha="left", va="center", **_text(9, "ink"))
     axes.text(102, -0.75, "mean", ha="left", va="center", **_text(9, "quiet"))
-    axes.set_yticks(rows, [_short(exercise.title) for exercise in exercises], **_text(9, "ink"))
+    axes.set_yticks(rows, [_short(exercise.title, 40 if wide else 20) for exercise in exercises], **_text(9, "ink"))
     axes.set_ylim(len(exercises) - 0.45, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of submissions", **_text(9, "quiet"))
-    return _svg(figure, "exercises", label)
+    return _svg(figure, "exercises", label, wide)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -126,7 +132,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _text(size: int, colour: str) -> dict[str, object]:
+def _text(size: int, colour: str) -> dict[str, Any]:
     return {"fontsize": size, "color": _COLOUR[colour]}
 
 
@@ -136,25 +142,26 @@ def _side(median: float, edges: Sequence[float]) -> str:
     return "left" if place < 0.1 else "right" if place > 0.9 else "center"
 
 
-def _short(title: str, limit: int = 34) -> str:
+def _short(title: str, limit: int) -> str:
     plain = title.replace("$", "\\$")
     return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
 
 
-def _svg(figure: Figure, prefix: str, label: str) -> Markup:
+def _svg(figure: Figure, prefix: str, label: str, wide: bool) -> Markup:
     import matplotlib as mpl
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "grader", "svg.id": None, "text.parse_math": False}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "grader", "svg.id": None, "text.parse_math": False}
     with mpl.rc_context(settings), io.StringIO() as out:
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         drawn = out.getvalue()
     ET.register_namespace("", "http://www.w3.org/2000/svg")
     root = ET.fromstring(drawn[drawn.index("<svg") :])  # noqa: S314 - matplotlib's own output
     used = _references(root)
-    _rewrite(root, prefix, used)
+    size = "wide" if wide else "narrow"
+    _rewrite(root, f"{prefix}-{size}", used)
     box = root.get("viewBox", "0 0 1 1")
     root.attrib.clear()
-    root.attrib.update({"viewBox": box, "class": "plot", "role": "img", "aria-label": label})
+    root.attrib.update({"viewBox": box, "class": f"plot plot-{size}", "role": "img", "aria-label": label})
     text = ET.tostring(root, encoding="unicode", short_empty_elements=True)
     return Markup(text)  # noqa: S704 - serialised by ElementTree, which escapes
 
@@ -187,9 +194,7 @@ def _rewrite(element: ET.Element, prefix: str, used: set[str]) -> None:
         name, value = raw_name.strip(), raw_value.strip()
         if name in {"fill", "stroke"} and value in _MARKERS:
             classes.append(f"{name[0]}-{_MARKERS[value]}")
-        elif name in {"fill", "stroke"}:
-            element.set(name, value)
-        elif name in _KEPT_STYLES:
+        elif name in {"fill", "stroke"} or name in _KEPT_STYLES:
             element.set(name, value)
         elif name in {"font", "font-size"}:
             element.set("font-size", _size(value))

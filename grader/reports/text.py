@@ -21,6 +21,7 @@ __all__ = [
     "sentence",
     "share",
     "signed_points",
+    "stopped",
     "terminal_text",
     "visible",
 ]
@@ -37,6 +38,7 @@ _UNSEEN = re.compile(
     "\ud800-\udfff"  # lone surrogates: not encodable
     "\U000e0000-\U000e007f]"  # tag characters
 )
+_PLAIN_WORD = re.compile(r"[a-z]+(?=[ ,])")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -44,10 +46,10 @@ _MONTHS = (
 
 
 def visible(text: str) -> str:
-    """``text`` without terminal escapes, and with every unseen character replaced by one that shows.
+    r"""``text`` without terminal escapes, and with every unseen character replaced by one that shows.
 
-    Controls become their pictures (``␀``), direction marks and zero-width characters their code point
-    (``⟨U+202E⟩``), lone surrogates ``�``. Tab and newline stay, ``\\r\\n`` becomes ``\\n``. The result always
+    Controls, direction marks and zero-width characters become their code point (``⟨U+202E⟩``), lone surrogates
+    ``�``. Tab and newline stay, ``\\r\\n`` becomes ``\\n``. The result always
     encodes to UTF-8. Joiners (U+200C, U+200D) stay: scripts and emoji need them.
     """
     if text.isascii() and text.isprintable():
@@ -58,13 +60,7 @@ def visible(text: str) -> str:
 
 def _shown(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
-    if code < 0xA0 or 0xD800 <= code <= 0xDFFF:
-        return "�"
-    return f"⟨U+{code:04X}⟩"
+    return "�" if 0xD800 <= code <= 0xDFFF else f"⟨U+{code:04X}⟩"
 
 
 def terminal_text(text: str) -> str:
@@ -118,13 +114,16 @@ def count_of(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} ".replace(",", "\u202f") + (one if number == 1 else many or f"{one}s")
 
 
-def sentence(text: str) -> str:
-    """``text`` with a capital first letter and a full stop, for fragments that stand alone."""
+def stopped(text: str) -> str:
+    """``text`` with a full stop if it ends without a mark."""
     text = text.strip()
-    if not text:
-        return ""
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in '.!?…:;”")' else f"{text}."
+    return text if not text or text[-1] in '.!?…:;”")' else f"{text}."
+
+
+def sentence(text: str) -> str:
+    """A clause that stands alone, as a sentence; a first word that may be code (``dL/dx``) keeps its case."""
+    text = stopped(text)
+    return text[0].upper() + text[1:] if _PLAIN_WORD.match(text) else text
 
 
 def date_text(iso: str | None) -> str | None:

@@ -1,4 +1,5 @@
 """Records as a class of softmax regression leaves them behind: all right, half done, held, unreadable, hostile."""
+# ruff: noqa: E501 - what students hand in is easier to read unbroken
 
 from __future__ import annotations
 
@@ -331,8 +332,8 @@ def hostile(server: str = "http://127.0.0.1:9") -> Record:
     frame = f"<iframe src={server}/f></iframe><object data={server}/o></object><meta http-equiv=refresh content='0;url={server}/m'>"
     svg = f"<svg onload=\"document.title='PWNED'\"><image href='{server}/svg.png'/></svg>"
     markdown = "\n\n".join((
-        f"# Hi {evil}", css, frame, svg, f"![remote]({server}/md.png \"t\")", "[click](javascript:document.title='PWNED')",
-        "[data](data:text/html;base64,PHNjcmlwdD4=)", f"[ok]({server}/link)", f"![svg](data:image/svg+xml;base64,PHN2Zz4=)",
+        f"# Hi {evil}", css, frame, svg, f'![remote]({server}/md.png "t")', "[click](javascript:document.title='PWNED')",
+        "[data](data:text/html;base64,PHNjcmlwdD4=)", f"[ok]({server}/link)", "![svg](data:image/svg+xml;base64,PHN2Zz4=)",
         f"![png](data:image/png;base64,{png_base64()})", f"![liar](data:image/png;base64,{base64.b64encode(evil.encode()).decode()})",
         f"$\\href{{javascript:alert(1)}}{{x}} {evil}$", f"$${evil}$$", f"<{server}/auto>", f"`{evil}`", f"```html\n{evil}\n```",
         f"[ref]: {server}/ref.css", "{{ 7 * 191 }} {% raw %}", "|a|b|\n|---:|---|\n|" + evil.replace("|", "") + "|x|", "> " * 500 + "deep",
@@ -366,8 +367,14 @@ def hostile(server: str = "http://127.0.0.1:9") -> Record:
 def a_class(size: int, seed: int = 7) -> list[Record]:
     """So many students, good and less good, with what a term brings."""
     random_ = random.Random(seed)
-    first = "Ada Alan Amara Bao Chen Dana Elif Emmy Farid Grace Hana Ines Ivan Jun Kofi Lena Mei Nadia Omar Priya Rosa Sven Tariq Yuki".split()
-    last = "Abadi Berg Costa Diaz Eriksen Fontaine Gupta Haddad Ito Jansen Kowalski Li Moreau Nkosi Okafor Petrov Quispe Rossi Sato Tran".split()
+    first = [
+        "Ada", "Alan", "Amara", "Bao", "Chen", "Dana", "Elif", "Emmy", "Farid", "Grace", "Hana", "Ines",
+        "Ivan", "Jun", "Kofi", "Lena", "Mei", "Nadia", "Omar", "Priya", "Rosa", "Sven", "Tariq", "Yuki",
+    ]  # fmt: skip
+    last = [
+        "Abadi", "Berg", "Costa", "Diaz", "Eriksen", "Fontaine", "Gupta", "Haddad", "Ito", "Jansen", "Kowalski", "Li",
+        "Moreau", "Nkosi", "Okafor", "Petrov", "Quispe", "Rossi", "Sato", "Tran",
+    ]  # fmt: skip
     records = []
     for number in range(size):
         talent = random_.betavariate(5, 1.6)
