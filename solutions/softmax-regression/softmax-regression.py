@@ -127,6 +127,7 @@ from torch import Tensor
 # result = m + math.log(total)
 # ```
 
+
 # %% nbgrader={"grade": false, "grade_id": "logsumexp", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="logsumexp"
 def logsumexp(x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
     """Compute log Σ exp(x) along ``dim`` without overflow or underflow.
@@ -209,6 +210,7 @@ plt.show()
 # * Entries of $-\infty$ are allowed, as long as the row has a finite entry: probability 0, log-probability $-\infty$.
 # * Differentiable twice. No side effects.
 
+
 # %% nbgrader={"grade": false, "grade_id": "softmax", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="softmax"
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """Turn logits into probabilities along ``dim``.
@@ -276,6 +278,7 @@ check("softmax")
 # for i, label in enumerate(y.tolist()):
 #     result[i, label] = 1
 # ```
+
 
 # %% nbgrader={"grade": false, "grade_id": "one_hot", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="one_hot"
 def one_hot(y: Tensor, q: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -352,10 +355,9 @@ check("one_hot")
 #     losses.append(logsumexp(row, dim=0) - row[label])
 # ```
 
+
 # %% nbgrader={"grade": false, "grade_id": "cross_entropy", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="cross_entropy"
-def cross_entropy(
-    logits: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0
-) -> Tensor:
+def cross_entropy(logits: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
     """Compute the cross-entropy of integer labels under softmax(logits).
 
     Args:
@@ -454,6 +456,7 @@ plt.show()
 # A gradient can always be checked against differences: in float64 with a step of $10^{-6}$, the central difference
 # $(L(w + h) - L(w - h)) / 2h$ should agree with yours to about $10^{-9}$. An error of $10^{-2}$ is a bug.
 
+
 # %% nbgrader={"grade": false, "grade_id": "grads", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="grads"
 def softmax_regression_grads(X: Tensor, y: Tensor, W: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the mean cross-entropy of softmax regression and its gradients.
@@ -513,6 +516,7 @@ check("grads")
 # * `p`, `q`: probabilities along `dim`, same shape, one floating-point dtype, which the result keeps. `dim` is removed.
 # * Natural logarithm. $0 \log 0 = 0$ (also $0 \log \tfrac00$); $D = \infty$ where $q_k = 0 < p_k$ for some $k$.
 # * Differentiable where the probabilities are positive. No side effects.
+
 
 # %% nbgrader={"grade": false, "grade_id": "information", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="information"
 def entropy(p: Tensor, dim: int = -1) -> Tensor:
@@ -581,6 +585,7 @@ check("information")
 # * `shuffle=False`: in order, no randomness used. `shuffle=True`: a fresh order for each call, drawn from `generator`
 #   (`None`: PyTorch's global generator, as everywhere in PyTorch).
 # * With a generator given, the global random state stays as it was.
+
 
 # %% nbgrader={"grade": false, "grade_id": "batches", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="batches"
 def accuracy(logits: Tensor, y: Tensor) -> float:
@@ -672,6 +677,7 @@ check("batches")
 #   the global random state is not touched.
 #
 # `W` and `b` may be plain tensors or `nn.Parameter`s, and the class may be an `nn.Module`, as you like.
+
 
 # %% nbgrader={"grade": false, "grade_id": "model", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="model"
 class SoftmaxRegression:

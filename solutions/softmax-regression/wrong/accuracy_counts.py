@@ -1,0 +1,9 @@
+"""The number of right rows instead of their share.
+
+exercise: batches
+caught-by: accuracy_values
+"""
+
+
+def accuracy(logits, y):
+    return float((logits.argmax(dim=1) == y).sum())

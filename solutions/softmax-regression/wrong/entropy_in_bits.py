@@ -1,0 +1,9 @@
+"""The entropy to base 2.
+
+exercise: information
+caught-by: entropy_values
+"""
+
+
+def entropy(p, dim=-1):
+    return -torch.where(p > 0, p * p.log2(), 0.0).sum(dim)

@@ -1,0 +1,9 @@
+"""The arguments are swapped.
+
+exercise: information
+caught-by: kl_divergence_values
+"""
+
+
+def kl_divergence(p, q, dim=-1):
+    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(dim)

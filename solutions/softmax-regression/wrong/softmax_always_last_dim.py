@@ -1,0 +1,10 @@
+"""dim is ignored: always the last one.
+
+exercise: softmax
+caught-by: softmax_values
+"""
+
+
+def softmax(x, dim=-1):
+    weights = (x - x.amax(-1, keepdim=True)).exp()
+    return weights / weights.sum(-1, keepdim=True)

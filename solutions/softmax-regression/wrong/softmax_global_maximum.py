@@ -1,0 +1,11 @@
+"""One maximum for the whole tensor: rows of small logits become 0/0.
+
+exercise: softmax
+caught-by: softmax_extremes
+also-breaks: grads
+"""
+
+
+def softmax(x, dim=-1):
+    weights = (x - x.max()).exp()
+    return weights / weights.sum(dim, keepdim=True)
