@@ -135,7 +135,7 @@ def _by_names(
         if cell.cell_type != "code" or not mention.search(cell.source):
             continue
         origin = next((origins[name] for name in definitions(cell.source) if name in origins), None)
-        if origin is not None:
+        if origin is not None and origin.index not in matching.first:
             matching.link(cell, origin, by_content=True)
 
 
@@ -292,8 +292,12 @@ def _redefined(cells: tuple[Cell, ...], names: Mapping[str, tuple[str, ...]]) ->
 
 def _missing(cells: tuple[Cell, ...], names: Mapping[str, tuple[str, ...]]) -> Iterable[Flag]:
     found = {cell.exercise for cell in cells}
+    mention = _any_of(name for exercise, own in names.items() if exercise not in found for name in own)
+    defined = {
+        name for cell in cells if cell.skip is None and mention.search(cell.source) for name in definitions(cell.source)
+    }
     for exercise, own in names.items():
-        if exercise not in found:
+        if exercise not in found and defined.isdisjoint(own):
             wanted = f" ({', '.join(own)})" if own else ""
             yield Flag(id="missing-exercise", text=f"The notebook has no cell for the exercise {exercise}{wanted}.")
 
