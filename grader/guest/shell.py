@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import base64
 import builtins
-import contextlib
 import io
 import linecache
 import os
@@ -19,7 +18,7 @@ from typing import Any
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
-from .worker import describe_exception
+from .described import describe_exception
 
 __all__ = ["Shell"]
 
@@ -126,15 +125,19 @@ class Shell:
         shell.showsyntaxerror = lambda *_, **__: None
         shell.showindentationerror = lambda *_, **__: None
         shell.ask_exit = lambda *_: None
+        shell.enable_gui = lambda *_, **__: None
         shell.system = self._system
         shell.compile.get_code_name = self._code_name
         shell.user_ns["exit"] = shell.user_ns["quit"] = _exit
         self._index = 0
         self._outputs = _Outputs(0)
+        shell.ast_node_interactivity = "last_expr"
+
+    def enter(self) -> None:
+        """Become the process's shell: from here on it runs a student's cells."""
         builtins.input = _no_input
         signal.signal(signal.SIGINT, self._interrupted)
-        with contextlib.suppress(Exception):
-            shell.ast_node_interactivity = "last_expr"
+        close_inherited_output()
 
     def _interrupted(self, *_: Any) -> None:
         if self.running:

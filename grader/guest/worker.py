@@ -11,7 +11,6 @@ request, or ``reap``, first kills every other process of this namespace: nothing
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import gc
 import io
@@ -19,11 +18,9 @@ import linecache
 import operator
 import os
 import random
-import re
 import signal
 import socket
 import sys
-import traceback
 import types
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,16 +29,14 @@ import numpy as np
 import torch
 
 from . import meters
+from .described import TEXT_LIMIT, MissingName, describe_exception, name_of
 from .peer import Answer, Peer
-from .wire import Channel, Closed, Unsendable, WireError
+from .wire import Channel, Closed, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Worker", "describe_exception", "serve"]
-
-TEXT_LIMIT = 2_000
-CELL_NAME = re.compile(r"^<cell (\d+)>$")
+__all__ = ["Worker", "serve", "warm"]
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv,
@@ -310,7 +305,7 @@ class Worker(Peer):
     def describe_export(self, value: Any) -> dict[str, Any]:
         """What the host learns of an object of the student's: names only."""
         kind = type(value)
-        about: dict[str, Any] = {"is": _kind_of(value), "type": _name_of(kind), "mro": _mro(value, kind)}
+        about: dict[str, Any] = {"is": _kind_of(value), "type": name_of(kind), "mro": _mro(value, kind)}
         if callable(value):
             about["call"] = 1
         return about
@@ -350,10 +345,6 @@ class Worker(Peer):
                 return
 
 
-class MissingName(Exception):  # noqa: N818
-    """The notebook does not define a name."""
-
-
 def _sum_of(value: Any) -> torch.Tensor:
     parts = [t.sum() for t in meters.tensors_in([value]).values() if t.requires_grad]
     if not parts:
@@ -370,15 +361,9 @@ def _kind_of(value: Any) -> str:
     return "module" if isinstance(value, types.ModuleType) else "instance"
 
 
-def _name_of(kind: type) -> str:
-    module = str(getattr(kind, "__module__", ""))
-    name = str(getattr(kind, "__qualname__", "?"))
-    return (name if module in ("builtins", "__main__") else f"{module}.{name}")[:200]
-
-
 def _mro(value: Any, kind: type) -> list[str]:
     kinds = type.mro(value) if isinstance(value, type) and value is not type else type.mro(kind)
-    return [_name_of(each) for each in kinds[:30]]
+    return [name_of(each) for each in kinds[:30]]
 
 
 def seed_everything(seed: int) -> None:
@@ -388,34 +373,16 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def describe_exception(error: BaseException) -> dict[str, Any]:
-    """Plain JSON about an exception: type, built-in ancestors, message, the innermost line of the student's."""
-    kind = type(error)
-    try:
-        message = str(error)[:TEXT_LIMIT]
-    except Exception:  # noqa: BLE001 - a student's __str__ may do anything
-        message = ""
-    about: dict[str, Any] = {
-        "type": _name_of(kind),
-        "mro": [k.__name__ for k in type.mro(kind) if getattr(builtins, k.__name__, None) is k],
-        "message": message,
-    }
-    if isinstance(error, MissingName):
-        about["missing"] = message
-    if isinstance(error, meters.ForbiddenUse):
-        about["forbidden"] = message
-    if isinstance(error, Unsendable):
-        about["unsendable"] = message
-    if isinstance(error, SyntaxError):
-        found = CELL_NAME.match(str(error.filename))
-        if found:
-            about["at"] = [int(found[1]), int(error.lineno or 1), str(error.text or "").rstrip()[:300]]
-    frames = traceback.extract_tb(error.__traceback__, limit=-200)
-    for frame in frames:
-        found = CELL_NAME.match(frame.filename)
-        if found:
-            about["at"] = [int(found[1]), int(frame.lineno or 1), str(frame.line or "").strip()[:300]]
-    return about
+_warm: list[Any] = []
+
+
+def warm() -> None:
+    """Make the shell before any student is seen: every fork has one ready."""
+    from .shell import Shell
+
+    shell = Shell()
+    shell.run(0, "1 + 1", 1 << 10)
+    _warm.append(shell)
 
 
 def serve(wall: socket.socket, limits: dict[str, Any] | None = None) -> NoReturn:
@@ -423,12 +390,13 @@ def serve(wall: socket.socket, limits: dict[str, Any] | None = None) -> NoReturn
     del limits
     status = 1
     try:
-        from .shell import Shell
-
+        if not _warm:
+            warm()
+        shell = _warm.pop()
+        shell.enter()
         sys.setrecursionlimit(3000)
         warnings.simplefilter("default")
         torch.set_num_threads(1)
-        shell = Shell()
         worker = Worker(Channel(wall), shell.namespace, shell=shell)
         worker.loop()
         status = 0

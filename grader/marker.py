@@ -1,0 +1,399 @@
+"""The marker process: collects the checks once, then forks itself for each submission.
+
+Theory of operation. ``grader.jobs`` starts it (``python -m grader.marker``) with one end of a socket pair and talks in
+messages of a JSON header and raw bytes. It starts the sandbox, imports torch while the zygote does the same, collects
+the check files, and marks the reference: a reference that does not get full marks is an error of the course, and no
+submission is marked. After that it forks for each submission; a fork that dies or hangs costs its submission only
+(once more, then held). When the other end closes, the marker and every guest end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from grader.config import load_course
+from grader.errors import CourseError, GraderError, InternalError, Place
+from grader.model import Record, RecordStatus, SubmissionRef, Verdict, Visibility
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grader.checks.collect import Collected
+    from grader.config import Assignment, Course
+    from grader.pipeline import Plan
+    from grader.sandbox.base import Sandbox
+
+__all__ = ["assignment_version", "check_files", "main", "pack", "unpack"]
+
+LENGTH = struct.Struct(">I")
+HANG_MARGIN_S = 60.0
+
+
+def pack(header: dict[str, Any], data: bytes = b"") -> bytes:
+    """One message: the header's length, the header, the data."""
+    head = json.dumps(header).encode()
+    return LENGTH.pack(len(head)) + head + data
+
+
+def unpack(message: bytes) -> tuple[dict[str, Any], bytes]:
+    """A message's header and data."""
+    size = LENGTH.unpack_from(message)[0]
+    end = LENGTH.size + size
+    return json.loads(message[LENGTH.size : end]), message[end:]
+
+
+def check_files(assignment: Assignment) -> list[tuple[Path, Visibility]]:
+    """The public and hidden check files of an assignment; the public one may be missing only if nothing is public."""
+    return [
+        (assignment.folder / "test_public.py", Visibility.PUBLIC),
+        (assignment.solution_folder / "test_hidden.py", Visibility.HIDDEN),
+    ]
+
+
+def assignment_version(course: Course, assignment: Assignment) -> str:
+    """Hex SHA-256 over everything that a mark depends on: checks, given code, data, reference, settings."""
+    digest = hashlib.sha256()
+    folder = assignment.folder
+    paths = [path for path, _ in check_files(assignment)]
+    paths += [assignment.solution_path, *_data_files(assignment), folder / "given.py", assignment.notebook_path]
+    for path in paths:
+        digest.update(path.name.encode() + b"\0")
+        if path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    settings = assignment.model_dump(mode="json", exclude={"title", "feedback"})
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    digest.update(course.timezone.encode() if isinstance(course.timezone, str) else str(course.timezone).encode())
+    return digest.hexdigest()
+
+
+def _data_files(assignment: Assignment) -> list[Path]:
+    folder = assignment.folder / "data"
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def main() -> None:
+    """Serve ``grader.jobs`` on the socket whose descriptor is the first argument."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    link = Connection(int(sys.argv[1]))
+    try:
+        order, _ = unpack(link.recv_bytes())
+        Marker(link, order).run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except GraderError as error:
+        place = error.place and [error.place.file, error.place.line, error.place.key]
+        what = {"class": type(error).__name__, "what": error.what, "place": place, "remedy": error.remedy}
+        with contextlib.suppress(OSError):
+            link.send_bytes(pack({"is": "error", **what}))
+    except Exception as error:  # noqa: BLE001 - the other process prints it
+        import traceback
+
+        what = {"class": "InternalError", "what": f"{type(error).__name__}: {error}", "place": None}
+        with contextlib.suppress(OSError):
+            link.send_bytes(pack({"is": "error", **what, "remedy": traceback.format_exc()[-3000:]}))
+
+
+@dataclass(slots=True)
+class Child:
+    """A fork that is marking one submission."""
+
+    pid: int
+    number: int
+    header: dict[str, Any]
+    data: bytes
+    results: Connection
+    deadline: float
+
+
+class Marker:
+    """Holds the plan of a run and its forks."""
+
+    def __init__(self, link: Connection, order: dict[str, Any]) -> None:
+        self.link = link
+        self.order = order
+        self.children: dict[int, Child] = {}
+        self.tries: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Make ready, then serve until the link closes."""
+        from grader.sandbox.base import Limits
+        from grader.sandbox.select import select
+
+        course = load_course(Path(self.order["course"]))
+        assignment = course.assignment(self.order["assignment"])
+        sandbox = select(self.order["sandbox"] or assignment.sandbox, preload=assignment.preload)
+        _require(sandbox, assignment)
+        with _started(sandbox):
+            # The zygote imports torch while this process does.
+            from grader.checks.collect import CheckFile, collecting
+            from grader.pipeline import LateRule, Plan, hardware
+            from grader.release import read_released
+            from grader.wall.session import Budget
+
+            import torch
+
+            torch.set_num_threads(1)
+            limits = Limits(**assignment.limits_for_sandbox())
+            numbers = assignment.limits
+            budget = Budget(
+                cell_s=numbers.cell_s,
+                cells_s=numbers.cells_s,
+                check_s=numbers.check_s,
+                output_bytes=numbers.output_bytes,
+            )
+            late = assignment.late
+            rule = None
+            if assignment.due is not None and late is not None:
+                rule = LateRule(
+                    due=assignment.due,
+                    grace_s=late.grace_s,
+                    percent_per_day=late.percent_per_day,
+                    max_days=late.max_days,
+                )
+            given = assignment.folder / "given.py"
+
+            def use(collected: Collected) -> None:
+                plan = Plan(
+                    exercises=assignment.specs,
+                    collected=collected,
+                    released=read_released(course, assignment),
+                    given=given.read_text(encoding="utf-8") if given.is_file() else None,
+                    files={
+                        str(path.relative_to(assignment.folder)): path.read_bytes() for path in _data_files(assignment)
+                    },
+                    sandbox=sandbox,
+                    limits=limits,
+                    budget=budget,
+                    seed=self.order["seed"],
+                    assignment_sha256=assignment_version(course, assignment),
+                    late=rule,
+                    hardware=hardware(),
+                )
+                _settle()
+                if self.order.get("reference", True):
+                    self._reference(plan, course, assignment)
+                self.link.send_bytes(pack({"is": "ready", "checks": len(collected.checks), "sandbox": sandbox.name}))
+                self._serve(plan)
+
+            files = [CheckFile(path=path, visibility=who) for path, who in check_files(assignment)]
+            collecting(files, assignment.specs, use)
+
+    # -- forks -----------------------------------------------------------------------------------------------------
+
+    def _serve(self, plan: Plan) -> None:
+        while True:
+            ready = wait([self.link, *(child.results for child in self.children.values())], timeout=1.0)
+            for source in ready:
+                if source is self.link:
+                    try:
+                        header, data = unpack(self.link.recv_bytes())
+                    except EOFError:
+                        self._end_all()
+                        return
+                    self._begin(header, data, plan)
+                else:
+                    self._collect(source, plan)
+            now = time.monotonic()
+            for child in [each for each in self.children.values() if now > each.deadline]:
+                self._lost(child, plan, "it took far longer than its limits allow")
+
+    def _begin(self, header: dict[str, Any], data: bytes, plan: Plan) -> None:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            others = [self.link, *(child.results for child in self.children.values())]
+            _in_child(lambda: _mark(header, data, plan), ours, theirs, others)
+        theirs.close()
+        child = Child(
+            pid=pid,
+            number=header["number"],
+            header=header,
+            data=data,
+            results=Connection(ours.detach()),
+            deadline=time.monotonic() + plan.limits.wall_s * 2 + HANG_MARGIN_S,
+        )
+        self.children[pid] = child
+
+    def _collect(self, source: Any, plan: Plan) -> None:
+        child = next(each for each in self.children.values() if each.results is source)
+        try:
+            message = child.results.recv_bytes()
+        except (EOFError, OSError):
+            self._lost(child, plan, "the marking process ended before it had a result")
+            return
+        self._forget(child)
+        self.link.send_bytes(pack({"is": "record", "number": child.number}, message))
+
+    def _lost(self, child: Child, plan: Plan, why: str) -> None:
+        """Ours: once more, then a held record."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+        self._forget(child)
+        self.tries[child.number] = self.tries.get(child.number, 0) + 1
+        if self.tries[child.number] < 2:
+            self._begin(child.header, child.data, plan)
+            return
+        from grader.pipeline import broken
+
+        record = broken(_submission(child.header, child.data), plan, why, child.header["reason"])
+        self.link.send_bytes(pack({"is": "record", "number": child.number}, _dump(record)))
+
+    def _forget(self, child: Child) -> None:
+        child.results.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child.pid, 0)
+        self.children.pop(child.pid, None)
+
+    def _end_all(self) -> None:
+        for child in list(self.children.values()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+            self._forget(child)
+
+    # -- the reference -----------------------------------------------------------------------------------------------
+
+    def _reference(self, plan: Plan, course: Course, assignment: Assignment) -> None:
+        """Mark the solution with the run's seed. Raises CourseError unless it gets full marks."""
+        source = assignment.solution_path.read_bytes()
+        ref = SubmissionRef(
+            student="reference",
+            name="reference",
+            assignment=assignment.name,
+            path=str(assignment.solution_path),
+            sha256=hashlib.sha256(source).hexdigest(),
+        )
+        header = {"number": -1, "ref": _ref_json(ref), "problem": None, "reason": "reference", "reference": True}
+        self._begin(header, source, plan)
+        child = next(iter(self.children.values()))
+        while not wait([child.results, self.link], timeout=child.deadline - time.monotonic()):
+            raise InternalError("the reference solution took longer than its limits allow")
+        try:
+            message = child.results.recv_bytes()
+        except EOFError:
+            raise InternalError("the process that marked the reference ended") from None
+        finally:
+            self._forget(child)
+        record = _load(message)
+        wrong = [result for result in record.checks if result.verdict is not Verdict.PASS]
+        if wrong:
+            shown = "\n".join(
+                f"    {result.check.id}: {result.verdict} {result.rationale or ''} {result.evidence or ''}".rstrip()
+                for result in wrong[:5]
+            )
+            raise CourseError(
+                f"the reference solution does not pass {len(wrong)} of {len(record.checks)} checks\n{shown}",
+                place=Place(file=str(assignment.solution_path)),
+                remedy=f"mend the solution or the check; `grader grade --seed {plan.seed}` shows the same again",
+            )
+        if record.status is RecordStatus.HELD:
+            raise InternalError("the reference solution could not be marked")
+
+
+def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:
+    """In the fork: mark one submission."""
+    from dataclasses import replace
+
+    from grader.pipeline import grade
+
+    if header.get("reference"):
+        plan = replace(plan, released=None, late=None)
+    started = time.monotonic()
+    record = grade(_submission(header, data), plan, reason=header["reason"])
+    del started
+    return _dump(record)
+
+
+def _submission(header: dict[str, Any], data: bytes) -> Any:
+    from grader.submissions import Submission
+
+    return Submission(ref=SubmissionRef(**header["ref"]), data=data, problem=header["problem"])
+
+
+def _ref_json(ref: SubmissionRef) -> dict[str, Any]:
+    return {name: getattr(ref, name) for name in ref.__slots__}
+
+
+def _dump(record: Record) -> bytes:
+    from grader.gradebook.codec import dump, dump_cells
+
+    head, cells = dump(record), dump_cells(record.cells)
+    return LENGTH.pack(len(head)) + head + cells
+
+
+def _load(message: bytes) -> Record:
+    from dataclasses import replace
+
+    from grader.gradebook.codec import load, load_cells
+
+    end = LENGTH.size + LENGTH.unpack_from(message)[0]
+    return replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
+
+
+def _in_child(work: Callable[[], bytes], ours: socket.socket, theirs: socket.socket, others: list[Any]) -> NoReturn:
+    status = 1
+    try:
+        ours.close()
+        for other in others:
+            os.close(other.fileno())
+        results = Connection(theirs.detach())
+        results.send_bytes(work())
+        status = 0
+    except BaseException:  # noqa: BLE001 - the parent sees the missing result; say why to the log
+        import traceback
+
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        os._exit(status)
+
+
+def _require(sandbox: Sandbox, assignment: Assignment) -> None:
+    """Refuse to mark where a protection that the assignment requires does not hold."""
+    from grader.errors import SandboxUnavailable
+
+    if not assignment.require:
+        return
+    found = {capability.id: capability for capability in sandbox.capabilities()}
+    for name in assignment.require:
+        capability = found.get(name)
+        if capability is None or not capability.holds:
+            how = capability.how if capability is not None else "this sandbox does not know it"
+            raise SandboxUnavailable(
+                f"{assignment.name} requires {name}, which does not hold here: {how}",
+                remedy=(capability.remedy if capability is not None else None) or "see `grader doctor`",
+            )
+
+
+@contextlib.contextmanager
+def _started(sandbox: Sandbox) -> Any:
+    sandbox.start()
+    try:
+        yield
+    finally:
+        sandbox.close()
+
+
+def _settle() -> None:
+    """Make forks cheap: nothing to collect, memory in huge pages."""
+    import gc
+
+    from grader.guest.memory import collapse
+
+    gc.collect()
+    gc.freeze()
+    collapse()
+
+
+if __name__ == "__main__":
+    main()

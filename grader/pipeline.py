@@ -1,0 +1,255 @@
+"""Marking one submission: the page to read first.
+
+    submission ─ notebook ─ repair ─ guest (runs the cells) ─ wall ─ checks ─ verdicts ─ scoring ─ record
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from grader import __version__
+from grader.checks.run import run_checks
+from grader.model import (
+    CellResult,
+    CheckResult,
+    Flag,
+    Hardware,
+    Record,
+    Timing,
+    Verdict,
+)
+from grader.notebook import NotANotebook, Notebook, forbidden_uses, read, repair
+from grader.scoring import Lateness, score
+from grader.wall.faults import SandboxLost
+from grader.wall.session import Budget, CodeCell, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from grader.checks.collect import Collected
+    from grader.model import ExerciseSpec
+    from grader.sandbox.base import Limits, Sandbox
+    from grader.submissions import Submission
+
+__all__ = ["LateRule", "Plan", "broken", "grade"]
+
+LEFT_OUT = {
+    "check": "A public check: not run when marking, because all checks are run from outside.",
+    "see": "A plot to look at: not run when marking.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateRule:
+    """What lateness costs in this assignment."""
+
+    due: datetime
+    grace_s: float = 0.0
+    percent_per_day: float = 0.0
+    max_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that a mark depends on besides the submission; the same for a whole run."""
+
+    exercises: tuple[ExerciseSpec, ...]
+    collected: Collected
+    released: Notebook | None
+    """The notebook that students got, to match cells with; None when marking the reference itself."""
+    given: str | None
+    files: Mapping[str, bytes]
+    sandbox: Sandbox
+    limits: Limits
+    budget: Budget
+    seed: int
+    assignment_sha256: str
+    late: LateRule | None = None
+    hardware: Hardware = field(default_factory=Hardware)
+
+
+def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") -> Record:
+    """Mark one submission.
+
+    Whatever is in it ends in a verdict and a sentence. Raises nothing for what the student did; what is the machine's
+    fault becomes BROKEN checks and a held record.
+    """
+    started = time.monotonic()
+    try:
+        notebook = _notebook(submission, plan.released)
+    except NotANotebook as error:
+        return _record(submission, plan, _nothing(plan, str(error)), (), reason, Timing(), message=str(error))
+    with _session(plan) as session:
+        try:
+            ran = session.load(_code(notebook))
+        except SandboxLost as lost:
+            return broken(submission, plan, f"sandbox: {lost}", reason)
+        loaded = time.monotonic()
+        results = run_checks(plan.collected, session.for_check, plan.seed)
+    ended = time.monotonic()
+    timing = Timing(
+        cells_s=loaded - started,
+        checks_s=ended - loaded,
+        total_s=ended - started,
+        guest_cpu_s=session.cpu_s,
+        guest_peak_bytes=session.peak_bytes,
+    )
+    flags = (*notebook.repairs, *_static(notebook, plan), *_remarks(session, ran, results))
+    return _record(submission, plan, results, _cells(notebook, ran), reason, timing, flags=flags)
+
+
+def _notebook(submission: Submission, released: Notebook | None) -> Notebook:
+    if submission.problem is not None:
+        raise NotANotebook(submission.problem)
+    notebook = read(submission.data)
+    return notebook if released is None else repair(notebook, released)
+
+
+def _session(plan: Plan) -> Session:
+    return Session(
+        sandbox=plan.sandbox, limits=plan.limits, budget=plan.budget, given=plan.given, files=plan.files, seed=plan.seed
+    )
+
+
+def _code(notebook: Notebook) -> list[CodeCell]:
+    """The cells to run, in order; check and plot cells are left out."""
+    return [
+        CodeCell(index=cell.index, source=cell.source)
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.skip is None and cell.source.strip()
+    ]
+
+
+def _cells(notebook: Notebook, ran: Mapping[int, CellResult]) -> tuple[CellResult, ...]:
+    """Every cell of the notebook with what it did."""
+    found = []
+    for cell in notebook.cells:
+        result = ran.get(cell.index)
+        if result is None:
+            code = cell.cell_type == "code"
+            status = ("skipped" if cell.skip else "ok") if code else "text"
+            note = LEFT_OUT.get(cell.skip or "") if code else None
+            result = CellResult(
+                index=cell.index, cell_type=cell.cell_type, source=cell.source, status=status, note=note
+            )
+        found.append(replace(result, exercise=cell.exercise))
+    return tuple(found)
+
+
+def _static(notebook: Notebook, plan: Plan) -> tuple[Flag, ...]:
+    """Forbidden names that stand in the source: for the report only, a static finding never takes a point."""
+    names = {name for check in plan.collected.checks if check.policy for name in check.policy.names}
+    return tuple(forbidden_uses(notebook, sorted(names))) if names else ()
+
+
+def _remarks(
+    session: Session, ran: Mapping[int, CellResult], results: tuple[CheckResult, ...]
+) -> tuple[Flag, ...]:
+    flags = [
+        Flag(id="stopped-cell", text=f"Cell {index + 1}: {cell.note}")
+        for index, cell in sorted(ran.items())
+        if cell.status in ("timeout", "memory", "crash") and cell.note
+    ]
+    if session.restarts:
+        times = "once" if session.restarts == 1 else f"{session.restarts} times"
+        text = f"The notebook ended its own process and was started again {times}."
+        flags.append(Flag(id="restarted", text=text))
+    if any(result.verdict is Verdict.VIOLATION for result in results):
+        text = "The submission's process broke the marker's protocol; look at its code."
+        flags.append(Flag(id="violation", text=text, instructor_only=True))
+    flags += [Flag(id="remark", text=text, instructor_only=True) for text in dict.fromkeys(session.remarks)]
+    return tuple(flags)
+
+
+def _nothing(plan: Plan, why: str) -> tuple[CheckResult, ...]:
+    """The verdicts on a submission in which there is no notebook."""
+    return tuple(
+        CheckResult(check=spec, verdict=Verdict.MISSING, earned=0.0, kind="missing", rationale=why)
+        for spec in plan.collected.specs
+    )
+
+
+def broken(submission: Submission, plan: Plan, why: str, reason: str) -> Record:
+    """The record of a submission that could not be marked: held, with nothing scored."""
+    rationale = "This check could not be run. That is not your fault: your instructor will look at it."
+    results = tuple(
+        CheckResult(check=spec, verdict=Verdict.BROKEN, earned=0.0, kind="ours", rationale=rationale, evidence=why)
+        for spec in plan.collected.specs
+    )
+    flag = Flag(id="held", text=f"Could not be marked: {why[:500]}", instructor_only=True)
+    return _record(submission, plan, results, (), reason, Timing(), flags=(flag,))
+
+
+def _record(
+    submission: Submission,
+    plan: Plan,
+    results: tuple[CheckResult, ...],
+    cells: tuple[CellResult, ...],
+    reason: str,
+    timing: Timing,
+    *,
+    flags: tuple[Flag, ...] = (),
+    message: str | None = None,
+) -> Record:
+    lateness = _lateness(submission, plan.late)
+    scored = score(results, plan.exercises, lateness=lateness)
+    if lateness is not None and lateness.days_late:
+        flags = (*flags, Flag(id="late", text=f"Handed in late: {lateness.days_late} day(s) after the deadline."))
+    if plan.sandbox.name == "none":
+        text = "Marked without a sandbox: the student's code ran with the marker's own rights."
+        flags = (*flags, Flag(id="unsandboxed", text=text, instructor_only=True))
+    limits = {name: float(getattr(plan.limits, name)) for name in plan.limits.__slots__}
+    limits |= {name: float(getattr(plan.budget, name)) for name in plan.budget.__slots__}
+    return Record(
+        submission=submission.ref,
+        status=scored.status,
+        score=scored.score,
+        max_score=scored.max_score,
+        checks=results,
+        exercises=scored.exercises,
+        steps=scored.steps,
+        cells=cells,
+        flags=flags,
+        message=message,
+        seed=plan.seed,
+        assignment_sha256=plan.assignment_sha256,
+        sandbox=plan.sandbox.name,
+        limits=limits,
+        timing=timing,
+        hardware=plan.hardware,
+        marked_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        reason=reason,
+    )
+
+
+def _lateness(submission: Submission, rule: LateRule | None) -> Lateness | None:
+    if rule is None or submission.ref.received_at is None:
+        return None
+    return Lateness(
+        received_at=datetime.fromisoformat(submission.ref.received_at),
+        due=rule.due,
+        grace_s=rule.grace_s,
+        percent_per_day=rule.percent_per_day,
+        max_days=rule.max_days,
+    )
+
+
+def hardware() -> Hardware:
+    """This machine and the versions that marks are made with."""
+    import os
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    versions = {
+        "grader": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+    return Hardware(machine=f"{platform.machine()}, {os.cpu_count()} cores", gpu=gpu, versions=versions)
