@@ -303,13 +303,13 @@ def _prove_stubs(solution: Notebook, released: Notebook, place: str) -> None:
                 place=_at(place, cell),
                 remedy='write nbgrader={"solution": true, ...} behind its # %%',
             )
-        if own.source == cell.source:
+        regions = len(_BEGIN.findall(own.source))
+        if not regions:
             raise ReleaseError(
                 "the exercise cell has no solution region",
                 place=_at(place, cell),
                 remedy="put ### BEGIN SOLUTION and ### END SOLUTION around the solution",
             )
-        regions = max(1, len(_BEGIN.findall(own.source)))
         module = tree(cell.source)
         raised = 0 if module is None else sum(_is_not_implemented(node) for node in ast.walk(module))
         if raised < regions:
