@@ -22,6 +22,8 @@ _MAX_CELLS = 300
 _MAX_OUTPUTS = 40
 """Of one cell."""
 _HEAD_LINES, _TAIL_LINES, _MAX_LINE = 120, 30, 1_000
+_MAX_RAW = 300_000
+"""Characters of one output that are looked at, from its beginning and from its end."""
 _MAX_PAGE_TEXT = 600_000
 """Characters of output text on one page."""
 _MAX_PAGE_PICTURES = 8_000_000
@@ -38,6 +40,9 @@ _STATUS = {
     "not-run": ("Not run", "wait", "This cell was not run."),
 }
 """By cell status: words, tone, and the sentence when the record has none."""
+
+
+_PAGE_FULL = "The outputs of this notebook are longer than this page can hold: the rest is left out."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,11 @@ def _cell(cell: CellResult, titles: Mapping[str, str], raised: Sequence[RaisedHe
     words, tone, sentence = _STATUS.get(cell.status, (None, "ok", None))
     outputs = [_output(output, budget) for output in cell.outputs[:_MAX_OUTPUTS]]
     left = len(cell.outputs) - len(outputs)
+    outputs = [
+        output
+        for at, output in enumerate(outputs)
+        if output.text or output.picture or (output.note and (at == 0 or output.note != outputs[at - 1].note))
+    ]
     if left:
         note = f"{text.count_of(left, 'more output is', 'more outputs are')} not shown here."
         outputs.append(OutputView(kind="note", label="", note=note))
@@ -172,7 +182,9 @@ def _output(output: Output, budget: _Budget) -> OutputView:
             return OutputView(kind=kind, label="Picture", picture=found)
         if not output.text:
             return OutputView(kind=kind, label="Picture", note="A picture that is too large or not sound is left out.")
-    shown, note = _cut(text.terminal_text(output.text), budget.text)
+    if budget.text <= 0:
+        return OutputView(kind=kind, label=label, note=_PAGE_FULL if output.text else None)
+    shown, note = _cut(_looked_at(output.text), budget.text)
     budget.text -= len(shown)
     if output.kind == "error" and output.name:
         name = text.display_name(output.name)
@@ -186,6 +198,13 @@ def _label(output: Output) -> tuple[str, str]:
     if output.kind == "stream":
         return ("stderr", "Messages") if output.name == "stderr" else ("stdout", "Printed")
     return "display", "Result"
+
+
+def _looked_at(raw: str) -> str:
+    """What a terminal would show; of an enormous output, of its beginning and its end."""
+    if len(raw) <= 2 * _MAX_RAW:
+        return text.terminal_text(raw)
+    return f"{text.terminal_text(raw[:_MAX_RAW])}\n⋮\n{text.terminal_text(raw[-_MAX_RAW:])}"
 
 
 def _cut(shown: str, room: int) -> tuple[str, str | None]:
@@ -204,5 +223,5 @@ def _cut(shown: str, room: int) -> tuple[str, str | None]:
     cut = "\n".join(lines)
     if len(cut) > room:
         cut = cut[: max(0, room)]
-        notes.append("The outputs of this notebook are longer than this page can hold: the rest is left out.")
+        notes.append(_PAGE_FULL)
     return cut, " ".join(notes) or None

@@ -57,7 +57,7 @@ def test_numbers_leave_held_records_out():
     some = [replace(records.record(f"s{n}", f"N{n}"), score=float(n)) for n in scores]
     text = read([*some, records.held()]).text
     assert "Marked 4" in text
-    assert "On hold 1 need a look" in text
+    assert "On hold 1 needs a look" in text
     assert "Median 50 of 100, 50 %" in text
     assert "Mean 50 ± 22.4" in text
     assert "Middle half 35–65" in text
