@@ -17,7 +17,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from grader import errors
 from grader.errors import InternalError, Place, RunInterrupted, UsageError
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from grader.model import Record
 
 __all__ = ["Event", "Outcome", "journal_path", "mark", "queue"]
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +78,6 @@ class _Job:
     submission: Submission
     reason: str
     began: float = field(default=0.0)
-
-
 
 
 def journal_path(course: Course) -> Path:
@@ -226,7 +223,7 @@ class _Run:
         started = time.monotonic()
         ours, theirs = socket.socketpair()
         # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -261,16 +258,16 @@ class _Run:
                 number += 1
                 self.working[number] = _Job(number, submission, reason, time.monotonic())
                 ref = submission.ref
-                header = {
+                order = {
                     "number": number,
                     "ref": {name: getattr(ref, name) for name in ref.__slots__},
                     "problem": submission.problem,
                     "reason": reason,
                 }
-                self._send(link, header, submission.data)
+                self._send(link, order, submission.data)
                 self.listener(self._event("begin", student=student))
             header, message = self._receive(link)
-            job = self.working.pop(header["number"])
+            job = self.working.pop(int(header["number"]))
             end = LENGTH.size + LENGTH.unpack_from(message)[0]
             record = replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
             queued = replace(record.timing, queued_s=max(0.0, time.monotonic() - job.began - record.timing.total_s))
@@ -301,13 +298,13 @@ class _Run:
             raise cls(header["what"], place=where, remedy=header["remedy"])
         return header, data
 
-    def _gone(self) -> Any:
+    def _gone(self) -> NoReturn:
         raise InternalError(
             f"the marker process ended; {len(self.marked)} of {self.total} submissions are marked and kept",
             remedy="run the same command again: it goes on from there",
         )
 
-    def _stopped(self) -> None:
+    def _stopped(self) -> NoReturn:
         raise RunInterrupted(
             f"stopped; {len(self.marked)} of {self.total} submissions are marked and kept",
             remedy="run the same command again: it goes on from there",

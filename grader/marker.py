@@ -137,12 +137,12 @@ class Marker:
         _require(sandbox, assignment)
         with _started(sandbox):
             # The zygote imports torch while this process does.
+            import torch
+
             from grader.checks.collect import CheckFile, collecting
             from grader.pipeline import LateRule, Plan, hardware
             from grader.release import read_released
             from grader.wall.session import Budget
-
-            import torch
 
             torch.set_num_threads(1)
             limits = Limits(**assignment.limits_for_sandbox())
@@ -183,7 +183,7 @@ class Marker:
                 )
                 _settle()
                 if self.order.get("reference", True):
-                    self._reference(plan, course, assignment)
+                    self._reference(plan, assignment)
                 self.link.send_bytes(pack({"is": "ready", "checks": len(collected.checks), "sandbox": sandbox.name}))
                 self._serve(plan)
 
@@ -264,7 +264,7 @@ class Marker:
 
     # -- the reference -----------------------------------------------------------------------------------------------
 
-    def _reference(self, plan: Plan, course: Course, assignment: Assignment) -> None:
+    def _reference(self, plan: Plan, assignment: Assignment) -> None:
         """Mark the solution with the run's seed. Raises CourseError unless it gets full marks."""
         source = assignment.solution_path.read_bytes()
         ref = SubmissionRef(
@@ -309,10 +309,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:
 
     if header.get("reference"):
         plan = replace(plan, released=None, late=None)
-    started = time.monotonic()
-    record = grade(_submission(header, data), plan, reason=header["reason"])
-    del started
-    return _dump(record)
+    return _dump(grade(_submission(header, data), plan, reason=header["reason"]))
 
 
 def _submission(header: dict[str, Any], data: bytes) -> Any:

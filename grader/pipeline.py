@@ -1,6 +1,6 @@
 """Marking one submission: the page to read first.
 
-    submission ─ notebook ─ repair ─ guest (runs the cells) ─ wall ─ checks ─ verdicts ─ scoring ─ record
+submission ─ notebook ─ repair ─ guest (runs the cells) ─ wall ─ checks ─ verdicts ─ scoring ─ record
 """
 
 from __future__ import annotations
@@ -149,9 +149,7 @@ def _static(notebook: Notebook, plan: Plan) -> tuple[Flag, ...]:
     return tuple(forbidden_uses(notebook, sorted(names))) if names else ()
 
 
-def _remarks(
-    session: Session, ran: Mapping[int, CellResult], results: tuple[CheckResult, ...]
-) -> tuple[Flag, ...]:
+def _remarks(session: Session, ran: Mapping[int, CellResult], results: tuple[CheckResult, ...]) -> tuple[Flag, ...]:
     flags = [
         Flag(id="stopped-cell", text=f"Cell {index + 1}: {cell.note}")
         for index, cell in sorted(ran.items())

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from grader.wall.host import Wall
     from grader.wall.session import Policy
 
-__all__ = ["check", "describe"]
+__all__ = ["check", "check_notebook", "describe", "run_here"]
+
+LEFT_OUT = {"check", "see"}
+"""Tags of the cells that are for the student to look at."""
 
 CHECK_S = 60.0
 MARKS = {Verdict.PASS: "✔", Verdict.MISSING: "○", Verdict.SKIPPED: "○"}
@@ -107,6 +110,39 @@ def run_here(names: dict[str, Any], file: Path, exercise: str | None) -> tuple[C
     return outcome[0]
 
 
+def check_notebook(path: Path, exercise: str | None) -> tuple[list[tuple[int, str]], tuple[CheckResult, ...]]:
+    """Run a notebook's cells in this process, then the public checks beside it.
+
+    Returns:
+        The cells that raised (position, what), and the checks' results.
+
+    Raises:
+        UsageError: the file is no notebook, or there is no such exercise.
+        CourseError: the check file is wrong.
+    """
+    import os
+
+    from grader.guest.shell import Shell
+    from grader.notebook import NotANotebook, read
+
+    try:
+        notebook = read(path.read_bytes())
+    except NotANotebook as error:
+        raise UsageError(str(error)) from None
+    os.chdir(path.parent.resolve())
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Jupyter does
+    shell = Shell()
+    failed = []
+    for cell in notebook.cells:
+        left_out = cell.skip or LEFT_OUT & set(cell.tags) or "grader.student" in cell.source
+        if cell.cell_type != "code" or left_out:
+            continue
+        ran = shell.run(cell.index, cell.source, 1 << 16)
+        if ran["status"] != "ok":
+            failed.append((cell.index, f"{ran['error']['type']}: {ran['error']['message']}"))
+    return failed, run_here(shell.namespace, Path("test_public.py"), exercise)
+
+
 def _run(wall: Wall, file: Path, exercise: str | None, given: str | None) -> tuple[CheckResult, ...]:
     from grader.checks.collect import CheckFile, Collected, collecting
     from grader.checks.run import run_checks
@@ -150,7 +186,7 @@ def _exercises(file: Path) -> list[ExerciseSpec]:
 def _notebook_names() -> dict[str, Any]:
     """The names of the notebook that called ``check``."""
     shell = sys.modules.get("IPython")
-    running = shell.get_ipython() if shell is not None else None  # type: ignore[attr-defined]
+    running = shell.get_ipython() if shell is not None else None
     if running is not None:
         return running.user_ns  # type: ignore[no-any-return]
     return vars(sys.modules["__main__"])

@@ -123,6 +123,8 @@ def gather(
         _add_up(specs, exercises, files)
     specs = _with_dependencies(specs, {name: group[0] for name, group in grouped.items()})
     order = _ordered(specs)
+    if not order:
+        raise CourseError("there is no check in these files", place=Place(file=str(files[0].path)))
     kept = [name for name in order if only in (None, "*") or specs[name].exercise == only]
     return [
         Check(spec=specs[name], items=tuple(grouped[name]), policy=_policy(grouped[name][0], specs[name].exercise))
@@ -137,12 +139,12 @@ def _id(item: pytest.Item) -> str:
 
 
 def _place(item: pytest.Item) -> Place:
-    return Place(file=str(item.path), line=item.location[1] + 1 if item.location[1] is not None else None, key=item.name)
+    return Place(
+        file=str(item.path), line=item.location[1] + 1 if item.location[1] is not None else None, key=item.name
+    )
 
 
-def _spec(
-    name: str, item: pytest.Item, known: set[str], visibility: Visibility, source_hash: str
-) -> CheckSpec:
+def _spec(name: str, item: pytest.Item, known: set[str], visibility: Visibility, source_hash: str) -> CheckSpec:
     mark = item.get_closest_marker("check")
     remedy = 'write @check("<exercise>", points=…) above it'
     if mark is None:

@@ -57,9 +57,7 @@ def close(
         raise
 
 
-def _compare(
-    actual: Any, expected: Any, rtol: float | None, atol: float | None, check_dtype: bool, what: str
-) -> None:
+def _compare(actual: Any, expected: Any, rtol: float | None, atol: float | None, check_dtype: bool, what: str) -> None:
     if isinstance(expected, torch.Tensor):
         _tensor(actual, expected, rtol, atol, check_dtype, what)
     elif isinstance(expected, np.ndarray):
@@ -122,9 +120,7 @@ def _precision(dtype: torch.dtype) -> float:
     return -torch.finfo(dtype).eps if dtype.is_floating_point else 0.0
 
 
-def _describe(
-    actual: torch.Tensor, expected: torch.Tensor, rtol: float | None, atol: float | None, what: str
-) -> str:
+def _describe(actual: torch.Tensor, expected: torch.Tensor, rtol: float | None, atol: float | None, what: str) -> str:
     """What kind of wrong the values are, in a sentence without values."""
     name = _capital(what)
     if not expected.is_floating_point():
@@ -134,9 +130,9 @@ def _describe(
         return f"{name} contains NaN where a number is due."
     if (torch.isinf(actual) & ~torch.isinf(expected)).any():
         return f"{name} contains an infinity where a finite number is due."
-    tolerance = {"rtol": rtol if rtol is not None else 1e-5, "atol": atol if atol is not None else 1e-8}
+    relative, absolute = rtol if rtol is not None else 1e-5, atol if atol is not None else 1e-8
     finite = torch.isfinite(expected) & torch.isfinite(actual)
-    if finite.any() and torch.allclose(-actual[finite], expected[finite], **tolerance):
+    if finite.any() and torch.allclose(-actual[finite], expected[finite], rtol=relative, atol=absolute):
         return f"{name} has the wrong sign."
     if not actual.any() and expected.any():
         return f"{name} is zero where it should not be."
@@ -146,7 +142,7 @@ def _describe(
         spread = (ratio - ratio.mean()).abs().max()
         if ratio.mean().abs() > 1e-6 and spread < 1e-4 * ratio.mean().abs() and abs(float(ratio.mean()) - 1) > 1e-3:
             return f"The values of {what} are off by a constant factor."
-    wrong = ~torch.isclose(actual, expected, equal_nan=True, **tolerance)
+    wrong = ~torch.isclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True)
     few = 0 < int(wrong.sum()) < actual.numel() / 2
     return f"Some values of {what} are off." if few else f"The values of {what} are off."
 

@@ -48,14 +48,16 @@ def contract(
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
         if draws_rng:
-            fn._wall_peer.request("seed", [1234])  # type: ignore[attr-defined]  # a Remote, as checked above
+            fn._wall_peer.request("seed", [1234])
 
     again()
     seen = watch(fn, *args, meter=False, **kwargs)
     if seen.mutated:
         raise Mismatch(f"Your function changes its {_argument(seen.mutated[0])}.", kind="mutation")
     if seen.aliases and not may_alias:
-        raise Mismatch(f"The result shares memory with the {_argument(seen.aliases[0][1])}: return a new tensor.", kind="alias")
+        raise Mismatch(
+            f"The result shares memory with the {_argument(seen.aliases[0][1])}: return a new tensor.", kind="alias"
+        )
     if seen.rng_used and not draws_rng:
         text = f"Your function touches the global random generator of {seen.rng_used[0]}."
         raise Mismatch(text, kind="randomness")
@@ -71,7 +73,12 @@ def contract(
         "strided",
     )
     again()
-    _same(lambda: fn(*args, **kwargs), seen.value, "Called again with the same arguments, your function gives something else.", "determinism")
+    _same(
+        lambda: fn(*args, **kwargs),
+        seen.value,
+        "Called again with the same arguments, your function gives something else.",
+        "determinism",
+    )
     return seen.value
 
 

@@ -36,8 +36,7 @@ def check(
         depends: ids of further checks (names without ``test_``) that must pass first.
     """
     names = (depends,) if isinstance(depends, str) else tuple(depends)
-    mark = pytest.mark.check(exercise=exercise, points=points, gate=gate, hint=hint, depends=names)
-    return mark  # type: ignore[return-value]
+    return pytest.mark.check(exercise=exercise, points=points, gate=gate, hint=hint, depends=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +53,7 @@ class Forbidden:
     """What to use instead, for the student."""
 
 
-def forbid(
-    *exercises: str, names: Iterable[str] = (), ops: Iterable[str] = (), instead: str = ""
-) -> Forbidden:
+def forbid(*exercises: str, names: Iterable[str] = (), ops: Iterable[str] = (), instead: str = "") -> Forbidden:
     """One entry of a check file's ``FORBIDDEN`` list."""
     return Forbidden(exercises=exercises, names=tuple(names), ops=tuple(ops), instead=instead)
 
@@ -72,6 +69,6 @@ def probe(function: F) -> F:
         student = next((arg for arg in (*args, *kwargs.values()) if type(arg) is Student), None)
         if student is None:
             raise TypeError(f"the probe {function.__name__} must be called with `student`")
-        return student._wall.probe(function, args, kwargs)  # noqa: SLF001 - the proxy's wall is ours
+        return student._wall.probe(function, args, kwargs)
 
     return shipped  # type: ignore[return-value]

@@ -92,8 +92,6 @@ class Runner:
             return True
         try:
             checks = gather(session.items, self.files, self.exercises, self.only)
-            if not checks:
-                raise CourseError("there is no check in these files", place=Place(file=str(self.files[0].path)))
             self.used = True
             self.use(Collected(checks=tuple(checks), runner=self))
         except BaseException as error:  # noqa: BLE001 - pytest would swallow it; ``collecting`` raises it again
@@ -132,19 +130,19 @@ class Runner:
     def run(self, check: Check, wall: Wall, seed: int) -> tuple[Verdict, BaseException | None, str]:
         """Run all items of a check on one wall: verdict, what ended it, evidence."""
         self.current = Current(wall, seed)
-        worst: tuple[Verdict, BaseException | None, str] = (Verdict.PASS, None, "")
+        found: list[tuple[Verdict, BaseException | None, str]] = []
         try:
             for item in check.items:
                 seed_here(seed)
                 self.calls.clear()
                 with _defaults():
                     item.config.hook.pytest_runtest_protocol(item=item, nextitem=item)
-                for call in self.calls:
-                    if call.excinfo is not None:
-                        found = self._judge(call.excinfo.value, call.when or "call", wall)
-                        if found[0] is Verdict.BROKEN or worst[0] is Verdict.PASS:
-                            worst = found
-                if worst[0] is not Verdict.PASS:
+                found = [
+                    self._judge(call.excinfo.value, call.when, wall)
+                    for call in self.calls
+                    if call.excinfo is not None
+                ]
+                if found:
                     break
         finally:
             self.current = None
@@ -152,7 +150,9 @@ class Runner:
         if wall.fault is not None:
             # Whatever the test made of it: a spoiled wall decides.
             return self._judge(wall.fault, "call", wall)
-        return worst
+        if not found:
+            return Verdict.PASS, None, ""
+        return next((each for each in found if each[0] is Verdict.BROKEN), found[0])
 
     def _judge(self, error: BaseException, when: str, wall: Wall) -> tuple[Verdict, BaseException | None, str]:
         evidence = "".join(traceback.format_exception_only(error)).strip()
@@ -163,7 +163,7 @@ class Runner:
             return error.verdict, error, evidence
         if isinstance(error, KeyboardInterrupt):
             raise error
-        if when != "call" or isinstance(error, OURS) or isinstance(error, pytest.skip.Exception):
+        if when != "call" or isinstance(error, (*OURS, pytest.skip.Exception)):
             return Verdict.BROKEN, error, evidence + "\n" + "".join(traceback.format_tb(error.__traceback__, -4))
         if isinstance(error, AssertionError | GradcheckError | pytest.fail.Exception) or wall.replies > 0:
             return Verdict.FAIL, error, evidence[:EVIDENCE_MOST]
@@ -193,7 +193,9 @@ def _run_one(
 ) -> CheckResult:
     seed = check_seed(run_seed, check.spec.id)
     started = time.monotonic()
-    for attempt in (1, 2):
+    attempt = 0
+    while attempt < 2:
+        attempt += 1
         try:
             wall = open_wall(seed, check.policy)
             verdict, error, evidence = runner.run(check, wall, seed)
@@ -215,7 +217,10 @@ def _run_one(
 def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, Any]:
     """What the student is told of it."""
     if verdict is Verdict.BROKEN:
-        return {"kind": "ours", "rationale": "This check could not be run. That is not your fault: your instructor looks."}
+        return {
+            "kind": "ours",
+            "rationale": "This check could not be run. That is not your fault: your instructor looks.",
+        }
     if isinstance(error, StudentFault):
         told: dict[str, Any] = {"rationale": error.rationale, "kind": error.kind, "misconception": error.misconception}
         if error.at is not None:
@@ -232,8 +237,14 @@ def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, 
     if isinstance(error, AssertionError):
         return {"kind": "value", "rationale": None}
     if "does not require grad" in str(error) or "not have been used in the graph" in str(error):
-        return {"kind": "gradient", "rationale": "No gradient flows through the result: it does not depend on the input."}
-    return {"kind": "type", "rationale": "What your code returned cannot be used here: is it of the right type and shape?"}
+        return {
+            "kind": "gradient",
+            "rationale": "No gradient flows through the result: it does not depend on the input.",
+        }
+    return {
+        "kind": "type",
+        "rationale": "What your code returned cannot be used here: is it of the right type and shape?",
+    }
 
 
 def _skipped(spec: CheckSpec, waits_for: CheckResult) -> CheckResult:
@@ -262,5 +273,3 @@ def _defaults() -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
-
-

@@ -98,4 +98,5 @@ def type_names(value: Any) -> tuple[str, ...]:
     """The qualified names of an object's class and its bases (``torch.nn.modules.module.Module``)."""
     if type(value) is not Remote:
         raise Mismatch("An object of your own class is due here.", kind="type")
-    return value._wall_mro
+    names: tuple[str, ...] = value._wall_mro
+    return names

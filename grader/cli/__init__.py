@@ -1,0 +1,101 @@
+"""The command line: the only place that catches GraderError and prints.
+
+Results go to stdout, talk goes to stderr, ``--json`` gives machine-readable results. Exit codes: 0 when everything
+asked for was done; 1 with ``--strict`` when a student's check failed; 2 and up for errors, one code a class
+(``grader.errors``). Commands are imported when they are called: ``grader --help`` imports Click and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("grader.cli.demo:demo", "Mark a sample class and show where everything lies."),
+    "doctor": ("grader.cli.doctor:doctor", "Say what this machine can enforce, and how to get the rest."),
+    "release": ("grader.cli.release:release", "Make the students' notebook and prove that nothing hidden is in it."),
+    "check": ("grader.cli.check:check", "Run the public checks on your notebook (for students)."),
+    "grade": ("grader.cli.grade:grade", "Mark the submissions of an assignment."),
+    "feedback": ("grader.cli.feedback:feedback", "Write the students' feedback pages."),
+    "report": ("grader.cli.report:report", "Write the class report."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="grader")
+def cli() -> None:
+    """A deep-learning course in PyTorch and the machine that marks it."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command; its exit code. Every error that a person can mend ends here, as a sentence."""
+    from grader.errors import GraderError
+
+    as_json = "--json" in argv
+    try:
+        result: Any = cli.main(args=argv, prog_name="grader", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        return 7
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except GraderError as error:
+        if as_json:
+            place = None if error.place is None else str(error.place)
+            about = {"error": type(error).__name__, "what": error.what, "place": place, "remedy": error.remedy}
+            click.echo(json.dumps(about, ensure_ascii=False))
+        click.echo(f"grader: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        return 7
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0

@@ -16,7 +16,7 @@ TEXT_LIMIT = 2_000
 CELL_NAME = re.compile(r"^<cell (\d+)>$")
 
 
-class MissingName(Exception):  # noqa: N818
+class MissingName(Exception):
     """The notebook does not define a name."""
 
 

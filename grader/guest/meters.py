@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ForbiddenUse", "Meter", "Policy", "Snapshot", "Surroundings", "aliases", "tensors_in"]
 
 
-class ForbiddenUse(Exception):  # noqa: N818 - the student reads it as a sentence
+class ForbiddenUse(Exception):
     """The exercise asks to write this oneself."""
 
 
@@ -45,7 +45,9 @@ class Policy:
     def forbid(self, name: str) -> None:
         """Note the use and end the call."""
         self.used.append(name)
-        raise ForbiddenUse(f"{name} is not allowed in this exercise" + (f"; use {self.instead}" if self.instead else ""))
+        raise ForbiddenUse(
+            f"{name} is not allowed in this exercise" + (f"; use {self.instead}" if self.instead else "")
+        )
 
 
 class _Names(TorchFunctionMode):
@@ -62,7 +64,7 @@ class _Names(TorchFunctionMode):
 
 class _Ops(TorchDispatchMode):
     def __init__(self, policy: Policy) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.policy = policy
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -89,7 +91,7 @@ class Meter(TorchDispatchMode):
     """Counts every ATen operator, backward included, its FLOPs, and the peak of newly allocated live bytes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         from torch.utils.flop_counter import flop_registry
 
         self._flops_of = flop_registry
@@ -212,12 +214,17 @@ def aliases(value: Any, snapshot: Snapshot) -> list[list[str]]:
     ]
 
 
+def _numpy_state() -> tuple[Any, int]:
+    state: Any = np.random.get_state()  # noqa: NPY002 - the global state is what is watched
+    return state[1].copy(), int(state[2])
+
+
 class Surroundings:
     """The global state that well-behaved code leaves alone."""
 
     def __init__(self) -> None:
         self.torch_rng = torch.get_rng_state()
-        self.numpy_rng = np.random.get_state()[1:3]  # noqa: NPY002 - the global state is what is watched
+        self.numpy_rng = _numpy_state()
         self.python_rng = random.getstate()
         self.flags = self._flags()
 
@@ -234,7 +241,7 @@ class Surroundings:
 
     def facts(self) -> dict[str, Any]:
         """What is different now: random generators used, flags changed."""
-        key, position = np.random.get_state()[1:3]  # noqa: NPY002
+        key, position = _numpy_state()
         used = []
         if not torch.equal(self.torch_rng, torch.get_rng_state()):
             used.append("torch")

@@ -192,7 +192,9 @@ class Peer:
         if not all(isinstance(t, torch.Tensor) and (t.is_floating_point() or t.is_complex()) for t in raw):
             raise WireError("only floating-point tensors have gradients")
         anchor = _anchor(node) if what.get("own") is True else None
-        attached = RemoteNode.apply(node, anchor, tuple(raw), *inputs)
+        attached = RemoteNode.apply(  # type: ignore[no-untyped-call]
+            node, anchor, tuple(raw), *inputs
+        )
         for index, tensor in zip(outs, attached, strict=True):
             decoder._cache[index] = tensor  # noqa: SLF001 - the one place where a decoded tensor is replaced
 
@@ -342,9 +344,7 @@ class Peer:
             raise WireError("a handle must be a number")
         return self.foreign(what)
 
-    def _describe_argument(
-        self, tensor: torch.Tensor, what: dict[str, Any], held: dict[int, torch.Tensor]
-    ) -> None:
+    def _describe_argument(self, tensor: torch.Tensor, what: dict[str, Any], held: dict[int, torch.Tensor]) -> None:
         if tensor.requires_grad:
             number = getattr(tensor, "_wall_sent", None)
             if number is None or self._sent.get(number) is not tensor:
@@ -390,7 +390,7 @@ class Answer:
 class NodeRef:
     """The asking side's hold on a node; tells the other side when nothing needs it any more."""
 
-    __slots__ = ("__weakref__", "numbers", "number", "peer", "token")
+    __slots__ = ("__weakref__", "number", "numbers", "peer", "token")
 
     def __init__(self, peer: Peer, number: int, numbers: list[int]) -> None:
         self.peer = peer
@@ -421,7 +421,7 @@ class RemoteNode(torch.autograd.Function):
     """Outputs computed on the other side, as a function of tensors that were sent there."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, node: NodeRef, anchor: torch.Tensor | None, outputs: tuple[torch.Tensor, ...], *inputs: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """Pass the values on and remember where they came from."""

@@ -1,4 +1,4 @@
-"""Frames of the wall: a length, a small JSON header, a safetensors blob. No pickle, nothing that builds objects by name.
+"""Frames of the wall: a length, a small JSON header, a safetensors blob. No pickle, nothing builds objects by name.
 
 Theory of operation. A frame is ``magic(4) header_length(u32) blob_length(u32) header blob``, big-endian. The header is
 one JSON object; the blob, if any, is a safetensors file whose entries ``"0" … "n"`` the header refers to. Everything
@@ -273,7 +273,7 @@ class Encoder:
             return plain(self, value, depth + 1)
         if isinstance(value, np.ndarray):
             return self._numpy(value)
-        if isinstance(value, np.generic) and DTYPE_NAMES.get(_torch_dtype(value.dtype)):
+        if isinstance(value, np.generic) and _torch_dtype(value.dtype) is not None:
             return {**self._numpy(np.asarray(value)), "x": 1}
         if isinstance(value, tuple) and type(value).__iter__ is tuple.__iter__:
             return {"u": [self.encode(item, depth + 1) for item in tuple.__iter__(value)]}
@@ -313,9 +313,9 @@ class Encoder:
             tensor = torch.view_as_real(tensor)
         self._keep.append(tensor)
         # Views of one storage would be refused by safetensors as shared memory: give each its own.
-        if tensor.numel() and tensor.untyped_storage().nbytes() != tensor.numel() * tensor.itemsize:
-            tensor = tensor.clone()
-        elif any(tensor.data_ptr() == other.data_ptr() for other in self._tensors.values() if other.numel()):
+        if (tensor.numel() and tensor.untyped_storage().nbytes() != tensor.numel() * tensor.itemsize) or any(
+            tensor.data_ptr() == other.data_ptr() for other in self._tensors.values() if other.numel()
+        ):
             tensor = tensor.clone()
         self._tensors[str(what["t"])] = tensor
         return what
@@ -491,7 +491,7 @@ class Decoder:
 
 
 def _restride(dense: torch.Tensor, shape: list[int], strides: list[int]) -> torch.Tensor:
-    """A tensor of the given strides with the dense tensor's values; strides that overlap or waste memory are refused."""
+    """A tensor of the given strides with the dense tensor's values. Strides that waste memory are refused."""
     if len(shape) != len(strides) or len(shape) > MAX_NDIM:
         raise WireError("strides and shape differ in rank")
     span = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True) if size > 1)

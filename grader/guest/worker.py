@@ -78,7 +78,9 @@ class HostError(RuntimeError):
 class Worker(Peer):
     """Answers the host's requests on one wall."""
 
-    def __init__(self, channel: Channel, namespace: dict[str, Any], *, shell: Any = None, can_fork: bool = True) -> None:
+    def __init__(
+        self, channel: Channel, namespace: dict[str, Any], *, shell: Any = None, can_fork: bool = True
+    ) -> None:
         super().__init__(channel)
         self.namespace = namespace
         self.shell = shell
@@ -138,9 +140,7 @@ class Worker(Peer):
         del options, kwargs
         self.accumulate(number, token)
 
-    def do_probe(
-        self, source: str, name: str, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]
-    ) -> Any:
+    def do_probe(self, source: str, name: str, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
         """Run a short function of the checks' beside the student's code."""
         del options
         if source not in self.probes:

@@ -1,16 +1,16 @@
 """What can go wrong on the student's side of the wall, each with its verdict and a sentence that is safe to show.
 
-    StudentFault
-    ├── Mismatch       FAIL       a value is not what is due (also an AssertionError)
-    ├── Forbidden      FAIL       a forbidden name was used
-    ├── Raised         RAISED     the student's code raised (also the same built-in class)
-    ├── NotWritten     RAISED     NotImplementedError: the exercise is not done yet
-    ├── Crashed        RAISED     the process ended
-    ├── Missing        MISSING    the notebook does not define the name
-    ├── OutOfTime      TIMEOUT
-    ├── OutOfMemory    MEMORY
-    └── Violation      VIOLATION  the protocol of the wall was broken
-    SandboxLost        ours: the sandbox itself failed
+StudentFault
+├── Mismatch       FAIL       a value is not what is due (also an AssertionError)
+├── Forbidden      FAIL       a forbidden name was used
+├── Raised         RAISED     the student's code raised (also the same built-in class)
+├── NotWritten     RAISED     NotImplementedError: the exercise is not done yet
+├── Crashed        RAISED     the process ended
+├── Missing        MISSING    the notebook does not define the name
+├── OutOfTime      TIMEOUT
+├── OutOfMemory    MEMORY
+└── Violation      VIOLATION  the protocol of the wall was broken
+SandboxLost        ours: the sandbox itself failed
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class StudentFault(Exception):  # noqa: N818 - a fault is what it is called
+class StudentFault(Exception):
     """Something that is the student's to mend."""
 
     verdict = Verdict.FAIL
@@ -119,7 +119,7 @@ class Violation(StudentFault):
     kind = "protocol"
 
 
-class SandboxLost(Exception):  # noqa: N818
+class SandboxLost(Exception):
     """The sandbox itself failed: ours, never the student's."""
 
 

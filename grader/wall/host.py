@@ -47,7 +47,7 @@ HANDED_OUT_MOST = 20_000
 GRACE_S = 1.0
 
 
-class BudgetSpent(Exception):  # noqa: N818
+class BudgetSpent(Exception):
     """A function handed to the student was called more often than allowed."""
 
 
@@ -235,7 +235,8 @@ class Wall(Peer):
             return None
         if value._wall_peer is not self:
             raise Unsendable("a proxy of another check's")
-        return value._wall_handle
+        handle: int = value._wall_handle
+        return handle
 
     # -- what checks use ---------------------------------------------------------------------------------------------
 
@@ -321,6 +322,7 @@ class Remote:
         put(self, "_wall_callable", is_callable)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it there."""
         value, _ = self._wall_peer.request("call", [self, *args], kwargs)
         return value
 
@@ -357,7 +359,7 @@ class Remote:
     def _no_data(self, *_: Any) -> Any:
         raise Mismatch(f"Returned an object of type {self._wall_type} where a number or a tensor was due.", kind="type")
 
-    __eq__ = __ne__ = __bool__ = __float__ = __int__ = __index__ = __complex__ = _no_data  # type: ignore[assignment]
+    __eq__ = __ne__ = __bool__ = __float__ = __int__ = __index__ = __complex__ = _no_data
     __array__ = __lt__ = __le__ = __gt__ = __ge__ = __round__ = _no_data
     __hash__ = object.__hash__
 
@@ -422,6 +424,7 @@ class Spy:
         self.samples = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer, within the budget."""
         first = next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, torch.Tensor)), None)
         self.calls += 1
         self.samples += len(first) if first is not None and first.ndim else 1

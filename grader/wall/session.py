@@ -178,7 +178,9 @@ class Session:
                 base.request("cell", [cell.index, cell.source], options={"output_bytes": 0})
         except StudentFault as fault:
             if cell is None:
-                raise SandboxLost(f"the guest failed before the first cell: {fault.rationale} {fault.evidence}") from None
+                raise SandboxLost(
+                    f"the guest failed before the first cell: {fault.rationale} {fault.evidence}"
+                ) from None
             self._cells.remove(cell)
             self._lost.add(cell.index)
             self._restart()

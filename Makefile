@@ -1,0 +1,47 @@
+# Everything that a newcomer or CI needs: `make demo`, `make test`. Both set up what is missing, both can be repeated.
+SHELL := /bin/bash
+PYTHON ?= $(shell scripts/find_python.sh)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: demo test setup lint types layers bench release clean help
+
+help:
+	@echo "make demo    set everything up and mark a sample class"
+	@echo "make test    set everything up and run every check and test"
+	@echo "make bench   the figures of docs/scale.md on this machine"
+	@echo "make release generate the students' notebooks from their solutions"
+
+demo: setup
+	$(BIN)/grader demo softmax-regression
+
+test: setup lint types layers
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+setup: $(STAMP)
+	@scripts/system_packages.sh
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV)
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+bench: setup
+	$(BIN)/python benchmarks/class_of_20.py
+	$(BIN)/python benchmarks/overhead.py
+
+release: setup
+	$(BIN)/grader release
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

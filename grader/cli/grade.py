@@ -1,0 +1,154 @@
+"""``grader grade``: mark the submissions of an assignment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grader.cli.options import as_json, assignment_argument, course_option, echo_json, open_course, stderr, stdout
+
+if TYPE_CHECKING:
+    from grader.config import Assignment, Course
+    from grader.jobs import Outcome
+
+__all__ = ["grade", "mark_class"]
+
+
+@click.command()
+@assignment_argument
+@course_option
+@click.option("--student", "students", multiple=True, metavar="ID", help="Only this student (may be repeated).")
+@click.option("--sandbox", type=click.Choice(["auto", "bubblewrap", "docker", "none"]), help="Overrides course.yaml.")
+@click.option("--seed", type=int, help="Run seed: the same one replays marks exactly.")
+@click.option("-j", "--workers", type=click.IntRange(1, 256), help="Submissions at a time.  [default: one a core]")
+@click.option("--force", is_flag=True, help="Mark again even what has not changed.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a student's check failed.")
+@click.option("--no-gradebook", is_flag=True, help="Journal only; the gradebook can be made from it later.")
+@as_json
+def grade(
+    assignment: str | None,
+    course_path: Path,
+    students: tuple[str, ...],
+    sandbox: str | None,
+    seed: int | None,
+    workers: int | None,
+    force: bool,
+    strict: bool,
+    no_gradebook: bool,
+    as_json: bool,
+) -> int:
+    """Mark the submissions of ASSIGNMENT that are new or changed.
+
+    Submissions lie at submitted/<student>/<assignment>/<assignment>.ipynb. Every mark is written to the journal at once
+    and to the gradebook at the end; stop at any time and run again to go on.
+    """
+    course, chosen = open_course(course_path, assignment)
+    outcome = mark_class(
+        course,
+        chosen,
+        gradebook=not no_gradebook,
+        quiet=as_json,
+        students=students,
+        sandbox=sandbox,
+        seed=seed,
+        workers=workers,
+        force=force,
+    )
+    if as_json:
+        echo_json(summary(outcome))
+    else:
+        from grader.cli.table import class_table
+
+        console = stdout()
+        console.print(class_table(outcome.records, console.width))
+        console.print(sentence(outcome))
+    failed = any(result.verdict != "PASS" for record in outcome.records for result in record.checks)
+    return 1 if strict and failed else 0
+
+
+def mark_class(
+    course: Course, assignment: Assignment, *, gradebook: bool = True, quiet: bool = False, **wishes: Any
+) -> Outcome:
+    """Mark with progress on stderr, then bring the gradebook up to date, also when the run is stopped half-way."""
+    from grader.cli.progress import watching
+    from grader.errors import RunInterrupted
+    from grader.jobs import mark
+
+    console = stderr()
+    try:
+        with watching(console, assignment.title, quiet=quiet) as listener:
+            outcome = mark(course, assignment, listener=listener, **wishes)
+    except RunInterrupted:
+        if gradebook:
+            _sync(course, assignment, quiet)
+        raise
+    for notice in outcome.notices:
+        console.print(f"Note: {notice}", markup=False)
+    if gradebook and (outcome.marked or not _has_gradebook(course)):
+        _sync(course, assignment, quiet)
+    return outcome
+
+
+def _has_gradebook(course: Course) -> bool:
+    url = course.gradebook_url
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).is_file()
+
+
+def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
+    """Write every mark of the assignment into nbgrader's gradebook, from the journal."""
+    from grader.gradebook.database import AssignmentFacts, Gradebook
+    from grader.gradebook.journal import Journal
+    from grader.jobs import journal_path
+
+    console = stderr()
+    latest = Journal(journal_path(course)).latest()
+    records = [record for (name, _), record in latest.items() if name == assignment.name]
+    facts = AssignmentFacts(name=assignment.name, exercises=assignment.specs, due=assignment.due)
+    if quiet:
+        result = Gradebook(course.gradebook_url, course=course.id).sync(records, [facts])
+    else:
+        with console.status("Writing the gradebook …"):
+            result = Gradebook(course.gradebook_url, course=course.id).sync(records, [facts])
+    for notice in result.notices:
+        console.print(f"Note: {notice}", markup=False)
+
+
+def sentence(outcome: Outcome) -> str:
+    """What the run did, in a line."""
+    held = sum(record.is_held for record in outcome.records)
+    parts = [f"{len(outcome.marked)} marked in {outcome.seconds:.1f} s"]
+    if outcome.unchanged:
+        parts.append(f"{len(outcome.unchanged)} unchanged")
+    if held:
+        parts.append(f"{held} held for you to look at")
+    return ", ".join(parts) + f". Run seed {outcome.seed}."
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """The run for other programs."""
+    return {
+        "assignment": outcome.assignment,
+        "seed": outcome.seed,
+        "seconds": outcome.seconds,
+        "ready_after_s": outcome.first_s,
+        "sandbox": outcome.sandbox,
+        "marked": len(outcome.marked),
+        "unchanged": len(outcome.unchanged),
+        "held": sum(record.is_held for record in outcome.records),
+        "students": [
+            {
+                "student": record.submission.student,
+                "score": record.score,
+                "max_score": record.max_score,
+                "status": str(record.status),
+                "exercises": {each.exercise.id: each.earned for each in record.exercises},
+                "checks": {result.check.id: str(result.verdict) for result in record.checks},
+                "flags": [flag.id for flag in record.flags],
+                "marked_at": record.marked_at,
+                "seconds": record.timing.total_s,
+            }
+            for record in outcome.records
+        ],
+    }
