@@ -67,11 +67,14 @@ def random_probabilities(rng, *shape):
 
 
 def differentiable(fn, *inputs):
-    """Compare the gradients of ``fn``, and the gradients of its gradients, with finite differences."""
+    """Compare the gradients of ``fn``, and the gradients of its gradients, with finite differences.
+
+    The fast mode compares them along one direction, which is drawn from a fixed seed: a tenth of the calls.
+    """
     inputs = tuple(value.clone().requires_grad_() for value in inputs)
-    if not torch.autograd.gradcheck(fn, inputs, raise_exception=False):
+    if not torch.autograd.gradcheck(fn, inputs, raise_exception=False, fast_mode=True):
         fail("The gradient is not the derivative of the result.", kind="gradient")
-    if not torch.autograd.gradgradcheck(fn, inputs, raise_exception=False):
+    if not torch.autograd.gradgradcheck(fn, inputs, raise_exception=False, fast_mode=True):
         fail("The gradient of the gradient is not the second derivative of the result.", kind="gradient")
 
 
@@ -88,15 +91,12 @@ def gradient_of(output, x):
 @check("logsumexp", points=2, hint="Reduce dim only; keepdim=True keeps it with size 1, keepdim=False removes it.")
 def test_logsumexp_dims(student, rng):
     """logsumexp reduces any dimension of tensors with one to four, with and without keepdim."""
-    for shape in ((5,), (3, 4), (2, 3, 4), (2, 1, 3, 2)):
+    for shape, dims in (((5,), (0, -1)), ((2, 3, 4), (0, 1, 2, -2)), ((2, 1, 3, 2), (-1, 1))):
         x = randn(rng, *shape)
-        for dim in range(-len(shape), len(shape)):
+        for dim in dims:
             close(student.logsumexp(x, dim), torch.logsumexp(x, dim))
-            close(
-                student.logsumexp(x, dim, keepdim=True),
-                torch.logsumexp(x, dim, keepdim=True),
-                what="the result with keepdim",
-            )
+            due = torch.logsumexp(x, dim, keepdim=True)
+            close(student.logsumexp(x, dim, keepdim=True), due, what="the result with keepdim")
 
 
 @check(
@@ -185,11 +185,12 @@ MASKED_ROWS = [[0.5, -INF, 1.5], [-INF, -INF, 2.0], [-INF, 1000.0, 1000.0]]
 @check("softmax", points=1, hint="Maximum and sum are taken along dim, with keepdim=True; the default is the last.")
 def test_softmax_dims(student, rng):
     """softmax works along any dimension of tensors with one to four; the last is the default."""
-    for shape in ((5,), (3, 4), (2, 3, 4), (2, 1, 3, 2)):
+    for shape, dims in (((5,), (0, -1)), ((2, 3, 4), (0, 1, 2, -2)), ((2, 1, 3, 2), (-1, 1))):
         x = randn(rng, *shape)
         close(student.softmax(x), torch.softmax(x, -1))
-        for dim in range(-len(shape), len(shape)):
-            close(contract(student.softmax, x, dim), torch.softmax(x, dim))
+        for dim in dims:
+            close(student.softmax(x, dim), torch.softmax(x, dim))
+    contract(student.softmax, randn(rng, 2, 3, 4), 1)
 
 
 @check("softmax", points=2, hint="Subtract each row's own maximum: not none, and not one for the whole tensor.")
@@ -260,11 +261,12 @@ def test_log_softmax_extremes(student):
 )
 def test_log_softmax_gradients(student, rng):
     """log_softmax works along any dimension and can be differentiated twice."""
-    for shape in ((5,), (2, 3, 4)):
+    for shape, dims in (((5,), (0,)), ((2, 3, 4), (0, 1, 2, -2))):
         x = randn(rng, *shape)
         close(student.log_softmax(x), torch.log_softmax(x, -1))
-        for dim in range(-len(shape), len(shape)):
-            close(contract(student.log_softmax, x, dim), torch.log_softmax(x, dim))
+        for dim in dims:
+            close(student.log_softmax(x, dim), torch.log_softmax(x, dim))
+    contract(student.log_softmax, randn(rng, 2, 3, 4), 1)
     differentiable(lambda x: student.log_softmax(x, 1), randn(rng, 2, 3))
 
 
@@ -418,8 +420,10 @@ def test_cross_entropy_shapes(student, rng):
         losses = smoothed(logits, target, 0.0)
         close(student.cross_entropy(logits, target, reduction="none"), losses)
         close(student.cross_entropy(logits, target), losses.mean())
-        close(contract(student.cross_entropy, logits.t().contiguous().t(), target, label_smoothing=0.2),
-              smoothed(logits, target, 0.2).mean())  # fmt: skip
+        close(
+            student.cross_entropy(logits.t().contiguous().t(), target, label_smoothing=0.2),
+            smoothed(logits, target, 0.2).mean(),
+        )
 
 
 @check("cross_entropy", points=1, hint="Check reduction, the number of dimensions and the length of target first.")
@@ -767,14 +771,14 @@ def test_model_weight_decay(student, rng):
     model.fit(randn(rng, 8, 3), torch.tensor([0, 1] * 4), epochs=5, lr=0.5, batch_size=8, generator=seeded(4))
     W, _ = parameters(model)
     X, y = torch.zeros(8, 3, dtype=F64), torch.tensor([0, 0, 1, 0, 0, 1, 0, 0])
-    model.fit(X, y, epochs=80, lr=1.0, batch_size=8, weight_decay=0.02, generator=seeded(5))
+    model.fit(X, y, epochs=40, lr=1.0, batch_size=8, weight_decay=0.02, generator=seeded(5))
     close(
         model.W.detach(),
-        W * 0.98**80,
+        W * 0.98**40,
         what="W",
         misconceptions={
-            "the penalty was λ‖W‖² instead of λ/2 ‖W‖²": W * 0.96**80,
-            "the penalty had the wrong sign": W * 1.02**80,
+            "the penalty was λ‖W‖² instead of λ/2 ‖W‖²": W * 0.96**40,
+            "the penalty had the wrong sign": W * 1.02**40,
             "W was not decayed": W,
         },
     )
@@ -786,9 +790,9 @@ def test_model_weight_decay(student, rng):
     "model", points=2, hint="Does the loss fall steadily? Are the samples shuffled, all of them used, in each epoch?"
 )
 def test_model_digits(student):
-    """The model reads handwritten digits it has never seen: at least 92 % of them after ten epochs."""
+    """The model reads handwritten digits it has never seen: at least 92 % of them after five epochs."""
     model = student.SoftmaxRegression(64, 10, generator=seeded(1))
-    model.fit(TRAIN_X, TRAIN_Y, epochs=10, lr=0.5, batch_size=64, generator=seeded(2))
+    model.fit(TRAIN_X, TRAIN_Y, epochs=5, lr=1.0, batch_size=64, generator=seeded(2))
     right = (model.predict(TEST_X) == TEST_Y).double().mean().item()
     if not right >= 0.92:
         fail("Too many test digits are read wrongly.", kind="value")
