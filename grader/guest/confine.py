@@ -208,5 +208,6 @@ def keep_only(fd: int, *, at: int = 3) -> int:
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
+        os.set_inheritable(standard, True)
     os.closerange(at + 1, 1 << 20)
     return at

@@ -54,7 +54,7 @@ def main() -> NoReturn:
     owner = socket.socket(fileno=settings["owner_fd"])
     listener = socket.socket(fileno=settings["listen_fd"])
     for inherited in (owner.fileno(), listener.fileno(), settings["owner_pidfd"]):
-        os.set_inheritable(inherited, False)  # noqa: FBT003 - os's own signature
+        os.set_inheritable(inherited, False)
     try:
         _prepare(settings)
         if settings["probe"]:
@@ -181,9 +181,7 @@ def _probe() -> dict[str, Any]:
         return {"event": "probed", "failed": report.read()}
 
 
-def _listen(
-    owner: socket.socket, owner_pidfd: int, listener: socket.socket, serve: Any, *, confined: bool
-) -> NoReturn:
+def _listen(owner: socket.socket, owner_pidfd: int, listener: socket.socket, serve: Any, *, confined: bool) -> NoReturn:
     """Fork a keeper for every request, until the owner closes the sandbox or is gone."""
     poller = select.poll()
     poller.register(owner, 0)  # hang-up only
@@ -253,7 +251,7 @@ def _keep(
     connection: socket.socket, request: dict[str, Any], *, wall_fd: int, asker_fd: int, serve: Any, confined: bool
 ) -> NoReturn:
     """Be the keeper of one guest."""
-    connection.setblocking(True)  # noqa: FBT003 - socket's own signature
+    connection.setblocking(True)
     try:
         if confined:
             confine.enter_namespaces()
@@ -326,6 +324,7 @@ def _become_guest(
             confine.mount_private(disk_bytes=limits["disk_bytes"], inodes=limits["inodes"])
         else:
             os.chdir(os.environ["HOME"])
+        os.environ["PWD"] = os.getcwd()
         confine.limit_resources(
             cpu_s=limits["cpu_s"],
             memory_bytes=None if request["memory"] else limits["memory_bytes"],

@@ -11,10 +11,12 @@ The host supervises from outside: whoever waits on the wall calls ``Guest.poll``
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["Capability", "Exit", "ExitCause", "Guest", "Limits", "Sandbox", "Usage"]
 
@@ -48,6 +50,9 @@ class Usage:
     """Now."""
     peak_memory_bytes: int
     processes: int
+    """Processes and threads now."""
+    oom_kills: int = 0
+    """Processes of the tree killed for memory so far. A fork inside can die so while the guest lives on."""
 
 
 class ExitCause(StrEnum):

@@ -1,0 +1,186 @@
+"""The host's side of one guest: watch it, judge it, end it.
+
+A ``ZygoteGuest`` holds four things: the wall; the *channel* to its keeper (``grader.guest.zygote``), on which the
+guest's end is reported and whose closing ends the guest; a pidfd of the guest's pid 1, so that a signal can never hit
+another process; and a meter, a control group or a watch over ``/proc``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from array import array
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from grader.sandbox.base import Exit, ExitCause, Limits, Usage
+from grader.sandbox.watch import machine_oom_kills
+
+__all__ = ["Channel", "Meter", "ZygoteGuest", "readable"]
+
+_SAMPLE_EVERY_S = 0.02
+_END_S = 10.0
+"""How long a killed guest may take to be gone (freeing gigabytes takes a while); then it counts as lost."""
+
+
+class Meter(Protocol):
+    """What counts a guest's use of the machine: ``cgroups.Group`` or ``watch.TreeWatch``."""
+
+    def sample(self) -> Usage:
+        """Use so far."""
+
+    def close(self) -> None:
+        """Release what the meter holds."""
+
+
+def readable(fd: int, timeout_s: float) -> bool:
+    """Wait until a descriptor can be read (or a pidfd's process has ended); whether it can."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(timeout_s * 1000))
+
+
+@dataclass(slots=True)
+class Channel:
+    """The connection to a guest's keeper: one JSON object a message."""
+
+    socket: socket.socket
+
+    def receive(self, timeout_s: float) -> tuple[dict[str, Any], list[int]] | None:
+        """The next message with its descriptors. None when none came in time; an ``end`` event at the end."""
+        if timeout_s > 0:
+            readable(self.socket.fileno(), timeout_s)
+        try:
+            # Not socket.recv_fds: it ignores its flags.
+            message, extra, _, _ = self.socket.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            return {"event": "end"}, []
+        fds = [fd for _, kind, data in extra if kind == socket.SCM_RIGHTS for fd in array("i", data)]
+        return (json.loads(message) if message else {"event": "end"}), fds
+
+
+class ZygoteGuest:
+    """A guest forked from a zygote. See ``grader.sandbox.base.Guest`` for the contract."""
+
+    def __init__(self, *, wall: socket.socket, channel: Channel, pidfd: int, limits: Limits, meter: Meter) -> None:
+        self._wall = wall
+        self._channel = channel
+        self._pidfd = pidfd
+        self._limits = limits
+        self._meter = meter
+        self._cause: ExitCause | None = None
+        self._exit: Exit | None = None
+        self._closed = False
+        self._last = Usage(cpu_s=0.0, memory_bytes=0, peak_memory_bytes=0, processes=1)
+        self._machine_oom_kills = machine_oom_kills()
+        started = time.monotonic()
+        self._deadline = started + limits.wall_s
+        self._next_sample = started + _SAMPLE_EVERY_S
+
+    @property
+    def wall(self) -> socket.socket:
+        """The host's end of the wall."""
+        return self._wall
+
+    def poll(self) -> Exit | None:
+        """Sample and enforce; None while the guest lives."""
+        if self._exit is not None:
+            return self._exit
+        if (exit_ := self._listen(0)) is not None:
+            return exit_
+        now = time.monotonic()
+        if now >= self._deadline:
+            return self._end(ExitCause.WALL_TIME)
+        if now >= self._next_sample:
+            self._next_sample = now + _SAMPLE_EVERY_S
+            usage = self._sample()
+            if usage.cpu_s > self._limits.cpu_s:
+                return self._end(ExitCause.CPU_TIME)
+            # A control group or the kernel's own limit has stopped it before; this is for where neither is had.
+            if usage.processes > self._limits.processes + 1:
+                return self._end(ExitCause.SIGNALLED)
+        return None
+
+    def usage(self) -> Usage:
+        """What the tree has used so far."""
+        return self._last if self._exit is not None else self._sample()
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the guest's main thread."""
+        if self._exit is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
+
+    def kill(self) -> Exit:
+        """End the guest and wait until nothing of it is left."""
+        if self._exit is None and self._listen(0) is None:
+            self._end(ExitCause.KILLED)
+        return self._exit or Exit(cause=ExitCause.LOST)
+
+    def close(self) -> None:
+        """End the guest and release everything."""
+        if self._closed:
+            return
+        self._closed = True
+        self.kill()
+        self._wall.close()
+
+    def _sample(self) -> Usage:
+        self._last = self._meter.sample()
+        return self._last
+
+    def _end(self, cause: ExitCause) -> Exit:
+        self._cause = cause
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        deadline = time.monotonic() + _END_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            if (exit_ := self._listen(left_s)) is not None:
+                return exit_
+        return self._finish(Exit(cause=ExitCause.LOST))
+
+    def _listen(self, timeout_s: float) -> Exit | None:
+        """Take the keeper's report if there is one."""
+        received = self._channel.receive(timeout_s)
+        if received is None:
+            return None
+        message, _ = received
+        if message["event"] != "exit":  # the keeper is gone without a word: the outer sandbox has ended
+            lost = self._cause or ExitCause.LOST
+            return self._finish(Exit(cause=lost))
+        with contextlib.suppress(OSError):
+            self._sample()
+        return self._finish(self._judge(message["status"]), cpu_s=message["cpu_s"])
+
+    def _judge(self, status: int) -> Exit:
+        """Whose doing the end was."""
+        if os.WIFEXITED(status):
+            return Exit(cause=ExitCause.EXITED, code=os.WEXITSTATUS(status))
+        number = os.WTERMSIG(status)
+        if number != signal.SIGKILL:
+            return Exit(cause=ExitCause.SIGNALLED, code=number)
+        if self._last.oom_kills > 0 and self._cause is None:
+            return Exit(cause=ExitCause.OUT_OF_MEMORY)
+        if self._cause is not None:
+            return Exit(cause=self._cause, code=number if self._cause is ExitCause.SIGNALLED else None)
+        if self._last.cpu_s >= self._limits.cpu_s:  # the kernel's own limit was faster than we
+            return Exit(cause=ExitCause.CPU_TIME)
+        if machine_oom_kills() > self._machine_oom_kills:  # the whole machine was out of memory
+            return Exit(cause=ExitCause.LOST)
+        # A guest can bring SIGKILL upon itself (by lowering its own limit on CPU time): its own doing.
+        return Exit(cause=ExitCause.SIGNALLED, code=number)
+
+    def _finish(self, exit_: Exit, *, cpu_s: float = 0.0) -> Exit:
+        self._exit = exit_
+        self._last = replace(self._last, cpu_s=max(self._last.cpu_s, cpu_s), memory_bytes=0, processes=0)
+        self._channel.socket.close()
+        os.close(self._pidfd)
+        self._meter.close()
+        return exit_

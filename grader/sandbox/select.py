@@ -1,0 +1,43 @@
+"""Which sandbox a run uses: the best that really works here, or an error with the remedy. Never silently none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grader.errors import SandboxUnavailable, UsageError
+from grader.sandbox.bubblewrap import BubblewrapSandbox, obstacle
+from grader.sandbox.unsandboxed import UnsandboxedSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grader.sandbox.base import Sandbox
+
+__all__ = ["NAMES", "select"]
+
+NAMES = ("auto", "bubblewrap", "docker", "none")
+"""What ``--sandbox`` takes."""
+
+
+def select(name: str = "auto", *, preload: Sequence[str] = ()) -> Sandbox:
+    """A sandbox, not started yet.
+
+    Args:
+        name: one of ``NAMES``. ``auto`` is bubblewrap; ``none`` must be asked for.
+        preload: modules to have imported in every guest besides torch, numpy and IPython.
+
+    Raises:
+        SandboxUnavailable: it does not work on this machine; the error says what to do.
+        UsageError: there is no sandbox of that name.
+    """
+    if name not in NAMES:
+        raise UsageError(f"there is no sandbox called {name!r}", remedy=f"one of: {', '.join(NAMES)}")
+    if name == "none":
+        return UnsandboxedSandbox(preload=tuple(preload))
+    if name == "docker":
+        raise SandboxUnavailable("the docker sandbox is not built yet", remedy="use --sandbox bubblewrap")
+    problem = obstacle()
+    if problem is not None:
+        what, remedy = problem
+        raise SandboxUnavailable(f"student code cannot be sandboxed here: {what}", remedy=remedy)
+    return BubblewrapSandbox(preload=tuple(preload))

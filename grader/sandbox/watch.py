@@ -1,0 +1,117 @@
+"""Reading what a process tree uses from the host's ``/proc``: the watch where no control group can be had.
+
+Theory of operation. All processes of a guest are descendants of its pid 1, because orphans fall to it. A sample walks
+that tree and adds up CPU time and memory. What a guest inherited from the zygote is not counted; memory that several
+of its processes share is counted once, but only when the cheap sum is over the limit already, for exactness costs
+milliseconds.
+
+**Not defended**: a child that lives shorter than the time between two samples, and whose parent ignores its end,
+hides its CPU time (wall time bounds it). Files in the private tmpfs are not in these figures; ``disk_bytes`` bounds
+them on top.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from grader.sandbox.base import Usage
+
+__all__ = ["TreeWatch", "machine_oom_kills"]
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def machine_oom_kills() -> int:
+    """How many processes the kernel has killed for memory on this machine since it started."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+class TreeWatch:
+    """Samples one guest's processes, and kills the one that is too big."""
+
+    def __init__(self, pid: int, *, inherited_bytes: int, memory_limit: int) -> None:
+        self._pid = pid
+        self._inherited = inherited_bytes
+        self._limit = memory_limit
+        self._cpu_s = 0.0
+        self._peak = 0
+        self._kills = 0
+
+    def sample(self) -> Usage:
+        """What the tree uses now; CPU time and peak never fall."""
+        cpu = 0.0
+        sizes: dict[int, int] = {}
+        threads = 0
+        for pid in self._tree():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                cpu += sum(int(ticks) for ticks in fields[11:15]) * _TICK_S  # own and of children waited for
+                threads += int(fields[17])
+                sizes[pid] = self._grown(pid)
+        memory = sum(sizes.values())
+        if memory > self._limit and len(sizes) > 1:
+            memory = self._exact(tuple(sizes))
+        self._cpu_s = max(self._cpu_s, cpu)
+        self._peak = max(self._peak, memory)
+        if memory > self._limit:
+            self._shrink(sizes)
+        return Usage(
+            cpu_s=self._cpu_s,
+            memory_bytes=memory,
+            peak_memory_bytes=self._peak,
+            processes=threads,
+            oom_kills=self._kills,
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _tree(self) -> list[int]:
+        found, todo = [], [self._pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            with contextlib.suppress(OSError):
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    todo += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+        return found
+
+    def _grown(self, pid: int) -> int:
+        """Writable memory of one process beyond what it inherited: private, and shared between processes."""
+        anonymous = shared = 0
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                anonymous = int(line.split()[1]) * 1024
+            elif line.startswith("RssShmem:"):
+                shared = int(line.split()[1]) * 1024
+        return max(0, anonymous - self._inherited) + shared
+
+    def _exact(self, pids: tuple[int, ...]) -> int:
+        """The tree's memory with shared pages counted once; in doubt too little, by what the zygote shares."""
+        total = 0
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                    if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+                        total += int(line.split()[1]) * 1024
+        return max(0, total - self._inherited * len(pids) // (len(pids) + 2))
+
+    def _shrink(self, sizes: dict[int, int]) -> None:
+        """Kill the largest process, as the kernel would: a forked check before the notebook that it came from."""
+        # On a tie the youngest goes: a fork has all that its parent has.
+        largest = max(sizes, key=lambda pid: (sizes[pid], pid != self._pid, pid))
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(largest)
+            try:
+                if largest in self._tree():  # still the same process, now that the handle holds it
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    self._kills += 1
+            finally:
+                os.close(handle)
