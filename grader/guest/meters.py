@@ -44,10 +44,9 @@ class Policy:
 
     def forbid(self, name: str) -> None:
         """Note the use and end the call."""
-        self.used.append(name)
-        raise ForbiddenUse(
-            f"{name} is not allowed in this exercise" + (f"; use {self.instead}" if self.instead else "")
-        )
+        sentence = f"{name} is not allowed in this exercise" + (f"; use {self.instead}" if self.instead else "")
+        self.used.append(sentence)
+        raise ForbiddenUse(sentence)
 
 
 class _Names(TorchFunctionMode):

@@ -33,6 +33,7 @@ __all__ = ["MAX_HANDLES", "MAX_NESTED", "Node", "Peer", "graph_leaves"]
 MAX_HANDLES = 100_000
 MAX_NESTED = 40
 LEAF_NUMBER = "_wall_number"
+ANCHOR = "_wall_anchor"
 
 
 @dataclass(slots=True)
@@ -89,6 +90,10 @@ class Peer:
     def foreign_handle(self, value: Any) -> int | None:
         """The handle, if the value is a proxy of ``foreign``; None otherwise."""
         raise NotImplementedError
+
+    def violated(self, error: WireError) -> BaseException:
+        """What to raise when the other side's answer is no valid one."""
+        return error
 
     def in_use(self, handle: int) -> bool:
         """Whether a proxy for this handle came back to life after ``drop_handle``."""
@@ -299,7 +304,9 @@ class Peer:
         """Add gradients that ``differentiate`` put aside to the ``.grad`` of our own leaves."""
         node = self._node(number)
         for leaf, grad in zip(node.own, node.put_aside.pop(token, []), strict=False):
-            if grad is not None:
+            if (anchored := getattr(leaf, ANCHOR, None)) is not None:
+                anchored(leaf)
+            elif grad is not None:
                 leaf.grad = grad.clone() if leaf.grad is None else leaf.grad + grad
 
     def _node(self, number: int) -> Node:
@@ -414,6 +421,7 @@ def _anchor(node: NodeRef) -> torch.Tensor:
             node.peer.ask("accumulate", [node.number, token])
 
     anchor.register_post_accumulate_grad_hook(accumulated)
+    setattr(anchor, ANCHOR, accumulated)
     return anchor
 
 
@@ -449,7 +457,10 @@ class RemoteNode(torch.autograd.Function):
                     peer._sent_strong.pop(number, None)  # noqa: SLF001
                 else:
                     peer._sent_strong[number] = tensor  # noqa: SLF001
-        token, found = _gradients(value, inputs)
+        try:
+            token, found = _gradients(value, inputs)
+        except WireError as error:
+            raise peer.violated(error) from None
         node.token = token
         # The node itself must live as long as gradients of gradients may be asked for: the saved tensors hold it.
         first = torch.zeros(()) if ctx.has_anchor else None

@@ -17,6 +17,7 @@ from typing import Any
 
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from .described import describe_exception
 
@@ -116,11 +117,12 @@ class Shell:
         main = types.ModuleType("__main__")
         self.running = False
         InteractiveShell.clear_instance()
-        shell = InteractiveShell.instance(user_module=main, display_pub_class=_Publisher)
+        # History would start a thread, which no fork of the warm process could take along.
+        config = Config({"HistoryManager": {"enabled": False, "hist_file": ":memory:"}})
+        shell = InteractiveShell.instance(user_module=main, display_pub_class=_Publisher, config=config)
         self.shell = shell
         self.namespace: dict[str, Any] = shell.user_ns
         sys.modules["__main__"] = main
-        shell.history_manager.enabled = False
         shell.showtraceback = lambda *_, **__: None
         shell.showsyntaxerror = lambda *_, **__: None
         shell.showindentationerror = lambda *_, **__: None

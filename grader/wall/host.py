@@ -118,7 +118,7 @@ class Wall(Peer):
         try:
             answer = super().ask(op, args, kwargs, options=options, fd=fd)
         except WireError as error:
-            raise self.spoil(Violation("Your code broke the marker's protocol.", evidence=str(error))) from None
+            raise self.violated(error) from None
         except Closed as error:
             raise self.spoil(self._death(str(error))) from None
         except (StudentFault, SandboxLost) as fault:
@@ -129,6 +129,10 @@ class Wall(Peer):
             raise
         self.replies += 1
         return answer
+
+    def violated(self, error: WireError) -> StudentFault | SandboxLost:
+        """A guest that breaks the protocol is not talked to any more."""
+        return self.spoil(Violation("Your code broke the marker's protocol.", evidence=str(error)))
 
     def spoil(self, fault: StudentFault | SandboxLost) -> StudentFault | SandboxLost:
         """Remember the first fatal fault; nothing more is asked on this wall."""
