@@ -46,7 +46,7 @@ class Forbidden:
     exercises: tuple[str, ...]
     """Exercise ids; ``("*",)`` for all of the file's assignment."""
     names: tuple[str, ...] = ()
-    """Function-level names as torch's overrides give them (``torch.nn.functional.softmax``); ``…*`` for a prefix."""
+    """Dotted names (``torch.nn.functional.softmax``); the last part may hold ``*``."""
     ops: tuple[str, ...] = ()
     """ATen names (``aten::_softmax``), which no alias hides."""
     instead: str = ""

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import random
 import re
 import time
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 from torch.autograd.gradcheck import GradcheckError
 
 from grader.errors import CourseError, GraderError, Place
+from grader.guest.worker import seed_everything
 from grader.model import CheckResult, CheckSpec, Verdict, Visibility
 from grader.wall.faults import NotWritten, Raised, SandboxLost, StudentFault
 from grader.wall.host import Student, Wall
@@ -99,10 +98,17 @@ class Runner:
         return True
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-        """Keep the exceptions themselves, not only pytest's text of them."""
-        del item
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> pytest.TestReport:
+        """Keep the exceptions themselves; pytest's own text of them would cost more than most checks."""
         self.calls.append(call)
+        return pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords={},
+            outcome="passed" if call.excinfo is None else "failed",
+            longrepr=None,
+            when=call.when,
+        )
 
     @pytest.fixture
     def student(self) -> Student:
@@ -133,14 +139,12 @@ class Runner:
         found: list[tuple[Verdict, BaseException | None, str]] = []
         try:
             for item in check.items:
-                seed_here(seed)
+                seed_everything(seed)
                 self.calls.clear()
                 with _defaults():
-                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=item)
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 found = [
-                    self._judge(call.excinfo.value, call.when, wall)
-                    for call in self.calls
-                    if call.excinfo is not None
+                    self._judge(call.excinfo.value, call.when, wall) for call in self.calls if call.excinfo is not None
                 ]
                 if found:
                     break
@@ -255,13 +259,6 @@ def _skipped(spec: CheckSpec, waits_for: CheckResult) -> CheckResult:
 def check_seed(run_seed: int, check_id: str) -> int:
     """The seed of one check: the same for every student of a run."""
     return int.from_bytes(hashlib.sha256(f"{run_seed}:{check_id}".encode()).digest()[:6], "big")
-
-
-def seed_here(seed: int) -> None:
-    """Seed the host's global generators."""
-    random.seed(seed)
-    np.random.seed(seed % (1 << 32))  # noqa: NPY002 - the global generator is what check files may use
-    torch.manual_seed(seed)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ class Observation:
     ops: Counter[str]
     """ATen operators by name (``aten::mm``), backward included."""
     flops: int
+    """Only counted with ``flops=True``."""
     peak_bytes: int
     """Peak of the live bytes of tensors that the call allocated."""
 
@@ -52,19 +53,22 @@ _FREE = frozenset(
 )  # fmt: skip
 
 
-def watch(fn: Callable[..., Any], *args: Any, backward: bool = False, meter: bool = True, **kwargs: Any) -> Observation:
+def watch(
+    fn: Callable[..., Any], *args: Any, backward: bool = False, meter: bool = True, flops: bool = False, **kwargs: Any
+) -> Observation:
     """Call a function or object of the student's and see what the call does.
 
     Args:
         fn: something of the student's that can be called.
         args: passed on.
         backward: also run ``value.sum().backward()`` inside, with ``requires_grad`` set on floating-point arguments.
-        meter: count operators, FLOPs and bytes (about 30 µs an operator).
+        meter: count operators and bytes (about 30 µs an operator).
+        flops: count FLOPs too (have the assignment preload ``torch.utils.flop_counter``: it takes a second to import).
         kwargs: passed on.
     """
     if type(fn) is not Remote:
         raise TypeError("watch() needs a function of the student's, such as student.softmax")
-    options = {"watch": True, "backward": backward, "meter": meter}
+    options = {"watch": True, "backward": backward, "meter": meter, "flops": flops}
     value, facts = fn._wall_peer.request("call", [fn, *args], kwargs, options=options)
     try:
         return _observation(value, facts)

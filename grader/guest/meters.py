@@ -7,6 +7,8 @@ host's clock and the memory read from outside stand behind each.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+import operator
 import random
 import weakref
 from collections import Counter
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode, resolve_name
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 if TYPE_CHECKING:
@@ -28,19 +30,20 @@ class ForbiddenUse(Exception):
 
 
 class Policy:
-    """Names and operators that an exercise forbids while a check calls the student's code."""
+    """Names and operators that an exercise forbids while a check calls the student's code.
+
+    Args:
+        names: dotted names as one writes them (``torch.nn.functional.softmax``, ``torch.Tensor.softmax``); the last
+            part may hold ``*`` (``torch.nn.functional.*dropout*``).
+        ops: ATen names (``aten::_softmax``), which no alias hides.
+        instead: what to use instead.
+    """
 
     def __init__(self, names: list[str], ops: list[str], instead: str) -> None:
-        self.names = frozenset(names)
-        self.prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
+        self.functions = {function: name for pattern in names for name, function in _functions(pattern)}
         self.ops = frozenset(ops)
         self.instead = instead
         self.used: list[str] = []
-
-    def see(self, name: str) -> None:
-        """Raise ForbiddenUse if the name is forbidden."""
-        if name in self.names or (self.prefixes and name.startswith(self.prefixes)):
-            self.forbid(name)
 
     def forbid(self, name: str) -> None:
         """Note the use and end the call."""
@@ -49,15 +52,28 @@ class Policy:
         raise ForbiddenUse(sentence)
 
 
+def _functions(pattern: str) -> Iterator[tuple[str, Any]]:
+    """The functions of torch that a dotted name or pattern means."""
+    parent, _, last = pattern.rpartition(".")
+    try:
+        place = operator.attrgetter(parent.removeprefix("torch").lstrip("."))(torch) if parent != "torch" else torch
+    except AttributeError:
+        return
+    for name in fnmatch.filter(dir(place), last):
+        function = getattr(place, name, None)
+        if callable(function) and not isinstance(function, type) and type(function).__hash__ is not None:
+            yield f"{parent}.{name}", function
+
+
 class _Names(TorchFunctionMode):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = resolve_name(func)
+        name = self.policy.functions.get(func)
         if name is not None:
-            self.policy.see(name)
+            self.policy.forbid(name)
         return func(*args, **(kwargs or {}))
 
 
@@ -67,7 +83,7 @@ class _Ops(TorchDispatchMode):
         self.policy = policy
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name  # noqa: SLF001
+        name = func._schema.name
         if name in self.policy.ops:
             self.policy.forbid(name)
         return func(*args, **(kwargs or {}))
@@ -89,11 +105,14 @@ def enforced(policy: Policy | None) -> Iterator[None]:
 class Meter(TorchDispatchMode):
     """Counts every ATen operator, backward included, its FLOPs, and the peak of newly allocated live bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, flops: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        from torch.utils.flop_counter import flop_registry
+        self._flops_of: Any = {}
+        if flops:
+            # More than a second unless the assignment preloads it.
+            from torch.utils.flop_counter import flop_registry
 
-        self._flops_of = flop_registry
+            self._flops_of = flop_registry
         self.ops: Counter[str] = Counter()
         self.flops = 0
         self.live_bytes = 0
@@ -106,8 +125,8 @@ class Meter(TorchDispatchMode):
             for tensor in tensors_in(value).values():
                 self._know(tensor)
         result = func(*args, **kwargs)
-        self.ops[func._schema.name] += 1  # noqa: SLF001
-        count = self._flops_of.get(func._overloadpacket)  # noqa: SLF001
+        self.ops[func._schema.name] += 1
+        count = self._flops_of.get(func._overloadpacket)
         if count is not None:
             self.flops += count(*args, **kwargs, out_val=result)
         for tensor in tensors_in(result).values():
@@ -116,13 +135,13 @@ class Meter(TorchDispatchMode):
 
     def _know(self, tensor: torch.Tensor) -> None:
         if tensor.layout is torch.strided:
-            self._known.add(tensor.untyped_storage()._cdata)  # noqa: SLF001
+            self._known.add(tensor.untyped_storage()._cdata)
 
     def _track(self, tensor: torch.Tensor) -> None:
         if tensor.layout is not torch.strided or tensor.device.type == "meta":
             return
         storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001
+        key = storage._cdata
         if key in self._known:
             return
         self._known.add(key)
@@ -171,7 +190,7 @@ class Snapshot:
         grad = tensor.grad if tensor.is_leaf else None
         return (
             tensor.detach().clone(),
-            tensor._version,  # noqa: SLF001
+            tensor._version,
             tensor.requires_grad,
             grad,
             None if grad is None else grad.detach().clone(),
@@ -187,7 +206,7 @@ class Snapshot:
         value, version, requires_grad, grad, grad_value = before
         now = tensor.grad if tensor.is_leaf else None
         return (
-            tensor._version == version  # noqa: SLF001
+            tensor._version == version
             and tensor.requires_grad == requires_grad
             and tensor.shape == value.shape
             and _identical(tensor.detach(), value)

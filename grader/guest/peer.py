@@ -201,7 +201,7 @@ class Peer:
             node, anchor, tuple(raw), *inputs
         )
         for index, tensor in zip(outs, attached, strict=True):
-            decoder._cache[index] = tensor  # noqa: SLF001 - the one place where a decoded tensor is replaced
+            decoder._cache[index] = tensor
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class Peer:
             encoder = Encoder(self._refer, lambda _tensor, _what: None)
             reply = {"r": number, "err": self.describe_error(error)}
         states = {
-            str(n): encoder._store(g.get_state())["t"]  # noqa: SLF001
+            str(n): encoder._store(g.get_state())["t"]
             for n, g in decoder.generators.items()
             if "err" not in reply and not torch.equal(before[n], g.get_state())
         }
@@ -261,7 +261,7 @@ class Peer:
                 indices.append(what["t"])
 
         handles = len(self._exports)
-        encoder._describe = describe  # noqa: SLF001
+        encoder._describe = describe
         reply["v"] = encoder.encode(value)
         if len(self._exports) > handles or isinstance(reply["v"], dict):
             reply["keeps"] = 1
@@ -356,7 +356,7 @@ class Peer:
             number = getattr(tensor, "_wall_sent", None)
             if number is None or self._sent.get(number) is not tensor:
                 number = next(self._numbers)
-                tensor._wall_sent = number  # type: ignore[attr-defined]  # noqa: SLF001
+                tensor._wall_sent = number  # type: ignore[attr-defined]
                 self._sent[number] = tensor
             what["rg"] = number
             held[number] = tensor
@@ -446,17 +446,17 @@ class RemoteNode(torch.autograd.Function):
         node: NodeRef = ctx.node
         create = torch.is_grad_enabled()
         peer = node.peer
-        before = {number: peer._sent_strong.get(number) for number in node.numbers}  # noqa: SLF001
+        before = {number: peer._sent_strong.get(number) for number in node.numbers}
         if create:
-            peer._sent_strong.update(zip(node.numbers, inputs, strict=True))  # noqa: SLF001
+            peer._sent_strong.update(zip(node.numbers, inputs, strict=True))
         try:
             value, _ = peer.ask("grad", [node.number, *grads], options={"create": create})
         finally:
             for number, tensor in before.items() if create else ():
                 if tensor is None:
-                    peer._sent_strong.pop(number, None)  # noqa: SLF001
+                    peer._sent_strong.pop(number, None)
                 else:
-                    peer._sent_strong[number] = tensor  # noqa: SLF001
+                    peer._sent_strong[number] = tensor
         try:
             token, found = _gradients(value, inputs)
         except WireError as error:

@@ -21,12 +21,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import platform
 import struct
 from dataclasses import dataclass
 
-__all__ = ["ARCHITECTURES", "Architecture", "Instruction", "assemble", "install"]
+__all__ = ["ARCHITECTURES", "Architecture", "Instruction", "assemble", "install", "prepare"]
+
+_MACHINE = platform.machine()
 
 # Offsets in struct seccomp_data: nr, arch, instruction_pointer (8 bytes), args[6] (8 bytes each, little endian).
 _NR, _ARCH = 0, 4
@@ -303,10 +306,21 @@ def assemble(architecture: Architecture) -> list[Instruction]:
     return [*program, _give(_ALLOW)]
 
 
+@functools.cache
+def _assembled(machine: str) -> bytes:
+    return b"".join(step.pack() for step in assemble(ARCHITECTURES[machine]))
+
+
 class _Program(ctypes.Structure):
     """``struct sock_fprog``."""
 
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def prepare() -> None:
+    """Assemble the filter ahead of time, so that forks of this process find it ready."""
+    if _MACHINE in ARCHITECTURES:
+        _assembled(_MACHINE)
 
 
 def install() -> None:
@@ -314,11 +328,10 @@ def install() -> None:
 
     Raises OSError when the kernel refuses or the machine is not one that the filter knows.
     """
-    machine = platform.machine()
-    architecture = ARCHITECTURES.get(machine)
+    architecture = ARCHITECTURES.get(_MACHINE)
     if architecture is None:
-        raise OSError(errno.ENOSYS, f"no system-call filter is written for {machine}")
-    code = b"".join(step.pack() for step in assemble(architecture))
+        raise OSError(errno.ENOSYS, f"no system-call filter is written for {_MACHINE}")
+    code = _assembled(_MACHINE)
     program = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
     set_mode_filter, spec_allow = 1, 4

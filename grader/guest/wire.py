@@ -357,7 +357,7 @@ _PLAIN: dict[type, Callable[[Encoder, Any, int], Any]] = {
     type(...): lambda _enc, _value, _depth: {"e": 0},
     torch.dtype: lambda _enc, value, _depth: {"y": str(value).removeprefix("torch.")},
     torch.device: lambda _enc, value, _depth: {"v": str(value)},
-    torch.Generator: lambda enc, value, depth: enc._generator(value, depth),  # noqa: SLF001
+    torch.Generator: lambda enc, value, depth: enc._generator(value, depth),
 }
 
 

@@ -102,6 +102,7 @@ def _warm_up(settings: dict[str, Any]) -> Any:
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"the warm process has {threads} threads; one was expected")
+    seccomp.prepare()
     gc.collect()
     gc.freeze()
     _collapse_memory()
