@@ -163,9 +163,14 @@ class Zygote:
         with contextlib.ExitStack() as undo:
             for opened in (ours, theirs, channel.socket):  # without its channel, the keeper ends what was begun
                 undo.callback(opened.close)
+            group = hierarchy.make(f"{os.getpid()}-{next(_guests)}", limits) if hierarchy is not None else None
             try:
-                self._ask(channel, theirs, limits, grouped=hierarchy is not None)
-                pidfd, meter = self._await_guest(channel, limits, hierarchy, undo)
+                if group is not None:
+                    undo.callback(group.close)
+                self._ask(channel, theirs, limits, grouped=group is not None)
+                if group is not None:
+                    group.prime()
+                pidfd, meter = self._await_guest(channel, limits, group, undo)
                 channel.socket.send(b"go")
             except OSError as error:
                 raise SandboxUnavailable(f"the warm process is gone ({error})") from error
@@ -174,9 +179,9 @@ class Zygote:
         return ZygoteGuest(wall=ours, channel=channel, pidfd=pidfd, limits=limits, meter=meter)
 
     def _await_guest(
-        self, channel: Channel, limits: Limits, hierarchy: cgroups.Hierarchy | None, undo: contextlib.ExitStack
+        self, channel: Channel, limits: Limits, group: cgroups.Group | None, undo: contextlib.ExitStack
     ) -> tuple[int, Meter]:
-        """Wait until a guest is confined and counted. What was opened is to be closed by ``undo``."""
+        """Wait until a guest is confined and counted. The pidfd is to be closed by ``undo``."""
         deadline = time.monotonic() + _SPAWN_S
         born: tuple[int, Meter] | None = None
         ready = False
@@ -184,9 +189,7 @@ class Zygote:
             message, fds = channel.receive(deadline - time.monotonic()) or ({"event": "late"}, [])
             if message["event"] == "born":
                 undo.callback(os.close, fds[0])
-                meter = self._meter(fds[0], limits, hierarchy)
-                undo.callback(meter.close)
-                born = (fds[0], meter)
+                born = (fds[0], self._meter(fds[0], limits, group))
             elif message["event"] == "ready":
                 ready = True
             else:
@@ -205,18 +208,12 @@ class Zygote:
         finally:
             os.close(me)
 
-    def _meter(self, pidfd: int, limits: Limits, hierarchy: cgroups.Hierarchy | None) -> Meter:
+    def _meter(self, pidfd: int, limits: Limits, group: cgroups.Group | None) -> Meter:
         pid = _pid_of(pidfd)
-        if hierarchy is None:
-            inherited = self.report["inherited_bytes"]
-            return TreeWatch(pid, inherited_bytes=inherited, memory_limit=limits.memory_bytes)
-        group = hierarchy.make(f"{os.getpid()}-{next(_guests)}", limits)
-        try:
+        if group is not None:
             group.add(pid)
-        except BaseException:
-            group.close()
-            raise
-        return group
+            return group
+        return TreeWatch(pid, inherited_bytes=self.report["inherited_bytes"], memory_limit=limits.memory_bytes)
 
     def close(self) -> None:
         """End the zygote and with it every guest; only in the process that started it. Idempotent."""
