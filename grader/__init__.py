@@ -1,2 +1,3 @@
 """A deep-learning course in PyTorch and the machine that marks it."""
+
 __version__ = "0.1.0"

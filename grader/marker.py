@@ -135,7 +135,7 @@ class Marker:
         assignment = course.assignment(self.order["assignment"])
         sandbox = select(self.order["sandbox"] or assignment.sandbox, preload=assignment.preload)
         _require(sandbox, assignment)
-        with _started(sandbox):
+        with _launched(sandbox):
             # The zygote imports torch while this process does.
             import torch
 
@@ -181,9 +181,10 @@ class Marker:
                     late=rule,
                     hardware=hardware(),
                 )
-                _settle()
+                sandbox.start()
                 if self.order.get("reference", True):
                     self._reference(plan, assignment)
+                _settle()
                 self.link.send_bytes(pack({"is": "ready", "checks": len(collected.checks), "sandbox": sandbox.name}))
                 self._serve(plan)
 
@@ -265,7 +266,15 @@ class Marker:
     # -- the reference -----------------------------------------------------------------------------------------------
 
     def _reference(self, plan: Plan, assignment: Assignment) -> None:
-        """Mark the solution with the run's seed. Raises CourseError unless it gets full marks."""
+        """Mark the solution with the run's seed. Raises CourseError unless it gets full marks.
+
+        In this very process, so that whatever the checks import or initialise lazily is there in every fork.
+        """
+        from dataclasses import replace
+
+        from grader.pipeline import grade
+        from grader.submissions import Submission
+
         source = assignment.solution_path.read_bytes()
         ref = SubmissionRef(
             student="reference",
@@ -274,18 +283,8 @@ class Marker:
             path=str(assignment.solution_path),
             sha256=hashlib.sha256(source).hexdigest(),
         )
-        header = {"number": -1, "ref": _ref_json(ref), "problem": None, "reason": "reference", "reference": True}
-        self._begin(header, source, plan)
-        child = next(iter(self.children.values()))
-        while not wait([child.results, self.link], timeout=child.deadline - time.monotonic()):
-            raise InternalError("the reference solution took longer than its limits allow")
-        try:
-            message = child.results.recv_bytes()
-        except EOFError:
-            raise InternalError("the process that marked the reference ended") from None
-        finally:
-            self._forget(child)
-        record = _load(message)
+        plan = replace(plan, released=None, late=None)
+        record = grade(Submission(ref=ref, data=source), plan, reason="reference")
         wrong = [result for result in record.checks if result.verdict is not Verdict.PASS]
         if wrong:
             shown = "\n".join(
@@ -303,12 +302,8 @@ class Marker:
 
 def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:
     """In the fork: mark one submission."""
-    from dataclasses import replace
-
     from grader.pipeline import grade
 
-    if header.get("reference"):
-        plan = replace(plan, released=None, late=None)
     return _dump(grade(_submission(header, data), plan, reason=header["reason"]))
 
 
@@ -318,24 +313,11 @@ def _submission(header: dict[str, Any], data: bytes) -> Any:
     return Submission(ref=SubmissionRef(**header["ref"]), data=data, problem=header["problem"])
 
 
-def _ref_json(ref: SubmissionRef) -> dict[str, Any]:
-    return {name: getattr(ref, name) for name in ref.__slots__}
-
-
 def _dump(record: Record) -> bytes:
     from grader.gradebook.codec import dump, dump_cells
 
     head, cells = dump(record), dump_cells(record.cells)
     return LENGTH.pack(len(head)) + head + cells
-
-
-def _load(message: bytes) -> Record:
-    from dataclasses import replace
-
-    from grader.gradebook.codec import load, load_cells
-
-    end = LENGTH.size + LENGTH.unpack_from(message)[0]
-    return replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
 
 
 def _in_child(work: Callable[[], bytes], ours: socket.socket, theirs: socket.socket, others: list[Any]) -> NoReturn:
@@ -373,8 +355,8 @@ def _require(sandbox: Sandbox, assignment: Assignment) -> None:
 
 
 @contextlib.contextmanager
-def _started(sandbox: Sandbox) -> Any:
-    sandbox.start()
+def _launched(sandbox: Sandbox) -> Any:
+    sandbox.launch()
     try:
         yield
     finally:

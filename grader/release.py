@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from grader.errors import CourseError, Place, ReleaseError
 from grader.notebook import Cell, NotANotebook, Notebook, exercise_names, read
 from grader.notebook.names import tree
+from grader.startup import without_grammars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -208,6 +209,8 @@ def _check_exercises(solution: Notebook, assignment: Assignment, place: str) -> 
 def _preprocessed(source: str, place: str) -> Any:
     """The source through nbgrader's preprocessors, as ``nbgrader generate_assignment`` runs them."""
     import jupytext
+
+    without_grammars()
     from nbgrader import preprocessors
 
     node = jupytext.reads(source, fmt="py:percent")

@@ -107,7 +107,7 @@ class Runner:
             keywords={},
             outcome="passed" if call.excinfo is None else "failed",
             longrepr=None,
-            when=call.when,
+            when="call" if call.when == "collect" else call.when,
         )
 
     @pytest.fixture

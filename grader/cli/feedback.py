@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +10,8 @@ import click
 from grader.cli.options import as_json, assignment_argument, course_option, echo_json, open_course, stdout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from grader.config import Assignment, Course
     from grader.model import Record
 

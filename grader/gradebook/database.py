@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from grader.errors import JournalError, Place
 from grader.gradebook.batch import Batch, CellPlan, Submission
+from grader.startup import without_grammars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -130,6 +131,7 @@ class Gradebook:
                 remedy="write it like sqlite:///gradebook.db or postgresql://user@host/database",
             ) from None
         try:
+            without_grammars()
             _make_ready(url)
             from nbgrader.api import Gradebook as NbGraderGradebook
 

@@ -131,9 +131,14 @@ class Shell:
         shell.system = self._system
         shell.compile.get_code_name = self._code_name
         shell.user_ns["exit"] = shell.user_ns["quit"] = _exit
+        # Figures are shown at the end of a cell, as in Jupyter; a preloaded pyplot has chosen its backend already.
+        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         self._index = 0
         self._outputs = _Outputs(0)
         shell.ast_node_interactivity = "last_expr"
+
+        if "matplotlib.pyplot" in sys.modules:
+            self.run(0, "%matplotlib inline", 0)
 
     def enter(self) -> None:
         """Become the process's shell: from here on it runs a student's cells."""

@@ -234,6 +234,8 @@ class Worker(Peer):
         status = 1
         try:
             self.channel.close()
+            with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+                score.write("500")  # when memory runs out, this copy goes first and the notebook stays
             child = Worker(Channel(socket.socket(fileno=wall)), self.namespace, can_fork=False)
             child.given = self.given
             seed_everything(seed)
@@ -392,6 +394,10 @@ def warm() -> None:
     """Make the shell before any student is seen: every fork has one ready."""
     from .shell import Shell
 
+    # In a student's folder there is grader.student; here its checks are run from outside.
+    stand_in = types.ModuleType("grader.student")
+    stand_in.check = lambda *_, **__: None  # type: ignore[attr-defined]
+    sys.modules["grader.student"] = stand_in
     shell = Shell()
     shell.run(0, "1 + 1", 1 << 10)
     _warm.append(shell)

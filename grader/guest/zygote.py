@@ -38,7 +38,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grader.guest import confine, seccomp
+from grader.guest import confine, memory, seccomp
 
 __all__ = ["main"]
 
@@ -105,7 +105,7 @@ def _warm_up(settings: dict[str, Any]) -> Any:
     seccomp.prepare()
     gc.collect()
     gc.freeze()
-    _collapse_memory()
+    memory.collapse()
     return serve
 
 
@@ -125,24 +125,6 @@ def _exercise_torch() -> None:
     optimizer.step()
     str(x)
     torch.manual_seed(0)
-
-
-def _collapse_memory() -> None:
-    """Gather anonymous memory in huge pages: a fork then copies 512 times fewer page-table entries.
-
-    Measured: fork and wait of a torch process 20 ms before, 6.5 ms after. An old kernel says no, and nothing is lost.
-    """
-    huge_page, advise_huge, collapse = 2 << 20, 14, 25
-    libc = ctypes.CDLL(None, use_errno=True)
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, rights, _, _, inode, *name = line.split(None, 5)
-        if inode != "0" or not rights.startswith("rw-p") or (name and name[0] != "[heap]"):
-            continue
-        low, high = (int(part, 16) for part in span.split("-"))
-        start, end = -(-low // huge_page) * huge_page, high // huge_page * huge_page
-        if end > start:
-            for advice in (advise_huge, collapse):
-                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), advice)
 
 
 def _versions() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from grader.model import Flag  # noqa: TC001 - the same
 __all__ = ["Cell", "NotANotebook", "Notebook"]
 
 
-class NotANotebook(Exception):  # noqa: N818 - it is a finding about a submission, not an error of ours
+class NotANotebook(Exception):
     """The submitted bytes hold no notebook; ``str`` of it is a sentence for the student."""
 
 

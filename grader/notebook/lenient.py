@@ -28,7 +28,7 @@ _MAX_SALVAGED = 100_000
 _LONGEST_NUMBER = 400
 
 
-class TooMuch(Exception):  # noqa: N818 - a signal to ``read``, which has the sentence for the student
+class TooMuch(Exception):
     """Nested more than ``MAX_DEPTH`` deep, or more than ``MAX_VALUES`` values; ``str`` says which."""
 
 

@@ -120,6 +120,9 @@ class Sandbox(Protocol):
 
     name: str
 
+    def launch(self) -> None:
+        """Begin to make ready and return at once; ``start`` then waits. Raises SandboxUnavailable with a remedy."""
+
     def start(self) -> None:
         """Make ready (start and warm the zygote). Raises SandboxUnavailable with a remedy."""
 

@@ -67,12 +67,24 @@ class BubblewrapSandbox:
         self._worker_folder = worker_folder
         self._use_cgroups = use_cgroups
         self._owner = os.getpid()
+        self._warming = False
         self._zygote: Zygote | None = None
         self._hierarchy: cgroups.Hierarchy | None = None
         self._guests: weakref.WeakSet[ZygoteGuest] = weakref.WeakSet()
 
     def start(self) -> None:
-        """Start and warm the zygote; again after it was lost. Raises SandboxUnavailable with a remedy."""
+        """Have a warm zygote; a new one after it was lost. Raises SandboxUnavailable with a remedy."""
+        if not self._warming:
+            self.launch()
+        assert self._zygote is not None
+        self._warming = False
+        try:
+            self._zygote.ready()
+        except SandboxUnavailable as error:
+            raise SandboxUnavailable(error.what, remedy=error.remedy or _remedy()) from error
+
+    def launch(self) -> None:
+        """Begin to warm a zygote and return at once. Raises SandboxUnavailable with a remedy."""
         self.close()
         if shutil.which("bwrap") is None:
             raise SandboxUnavailable("bubblewrap is not installed", remedy=_INSTALL)
@@ -80,6 +92,7 @@ class BubblewrapSandbox:
             self._zygote = Zygote(self._launch())
         except SandboxUnavailable as error:
             raise SandboxUnavailable(error.what, remedy=error.remedy or _remedy()) from error
+        self._warming = True
         self._hierarchy = cgroups.find() if self._use_cgroups else None
         if self._hierarchy is not None:
             self._hierarchy.open()

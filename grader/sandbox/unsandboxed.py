@@ -43,13 +43,23 @@ class UnsandboxedSandbox:
         self._worker = worker
         self._worker_folder = worker_folder
         self._owner = os.getpid()
+        self._warming = False
         self._zygote: Zygote | None = None
         self._hierarchy: cgroups.Hierarchy | None = None
         self._guests: weakref.WeakSet[ZygoteGuest] = weakref.WeakSet()
 
     def start(self) -> None:
-        """Start and warm the zygote. Raises SandboxUnavailable."""
+        """Have a warm zygote. Raises SandboxUnavailable."""
+        if not self._warming:
+            self.launch()
+        assert self._zygote is not None
+        self._warming = False
+        self._zygote.ready()
+
+    def launch(self) -> None:
+        """Begin to warm a zygote and return at once. Raises SandboxUnavailable."""
         self.close()
+        self._warming = True
         self._zygote = Zygote(
             Launch(
                 command=self._command,

@@ -81,7 +81,11 @@ class Launch:
 
 
 class Zygote:
-    """A running zygote. Made by ``start``; raises SandboxUnavailable with what it said when it cannot start."""
+    """A zygote, warming up from the moment it is made; ``ready`` waits until it is warm.
+
+    Raises:
+        SandboxUnavailable: it cannot start; the error holds what it said.
+    """
 
     def __init__(self, launch: Launch, *, probe: bool = False) -> None:
         self._launch = launch
@@ -94,6 +98,18 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._start(probe=probe)
+            if probe:
+                self.ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def ready(self) -> None:
+        """Wait until it can fork guests. Raises SandboxUnavailable, after which it is closed."""
+        if self.report:
+            return
+        try:
+            self._await()
         except BaseException:
             self.close()
             raise
@@ -136,9 +152,8 @@ class Zygote:
             theirs.close()
             self._init = _init_of(info_read) if self._launch.confine else None
             os.close(info_read)
-            self._await(said.name)
 
-    def _await(self, said: str) -> None:
+    def _await(self) -> None:
         assert self._pipe is not None
         self._pipe.settimeout(_WARM_S)
         try:
@@ -149,7 +164,7 @@ class Zygote:
             message = b""
         self.report = json.loads(message) if message else {"event": "failed", "what": ""}
         if self.report["event"] == "failed":
-            lines = Path(said).read_text(errors="replace").strip().splitlines()
+            lines = (self.folder / "stderr").read_text(errors="replace").strip().splitlines()
             what = self.report["what"] or (lines[-1] if lines else "it ended without a word")
             raise SandboxUnavailable(f"the warm process could not start: {what}")
 

@@ -69,6 +69,7 @@ class Wall(Peer):
         self.replies = 0
         self._remotes: weakref.WeakValueDictionary[int, Remote] = weakref.WeakValueDictionary()
         self._next_tick = 0.0
+        self._oom_kills = 0 if guest is None else guest.usage().oom_kills
         self._cpu_start = 0.0
         self.overrun = ""
         self.extend(seconds)
@@ -172,6 +173,9 @@ class Wall(Peer):
                 gone = self.guest.poll()
                 if gone is not None:
                     return fault_of_exit(gone)
+                if self.guest.usage().oom_kills > self._oom_kills:
+                    # The kernel took this check's process only; the loaded notebook lives.
+                    return OutOfMemory("Your code used more memory than it may.")
                 time.sleep(0.005)
         return Crashed("Your code ended its own process.", evidence=evidence)
 
