@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import io
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +87,7 @@ def collecting(
     for file in files:
         if not file.path.is_file():
             remedy = "write it, or see docs/writing-checks.md"
-            raise CourseError("there is no such check file", place=Place(file=str(file.path)), remedy=remedy)
+            raise CourseError("there is no such check file", place=Place(file=shown(file.path)), remedy=remedy)
     from .run import Runner
 
     runner = Runner(files, exercises, use, only)
@@ -95,12 +97,23 @@ def collecting(
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = pytest.main(args, plugins=[runner])
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = pytest.main(args, plugins=[runner])
+    finally:
+        _forget(files)
     if runner.error is not None:
         raise runner.error
     if not runner.used:
         raise InternalError(f"pytest ended with {code!r} before any check ran: {said.getvalue()[-1000:]}")
+
+
+def _forget(files: Sequence[CheckFile]) -> None:
+    """Have the files read anew next time: a student's kernel outlives many versions of its checks."""
+    paths = {str(file.path.resolve()) for file in files}
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) in paths:
+            del sys.modules[name]
 
 
 def gather(
@@ -109,8 +122,11 @@ def gather(
     """Checks from pytest's items, validated against the course. Raises CourseError."""
     visibility = {file.path.resolve(): file.visibility for file in files}
     hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in visibility}
+    for path in visibility:
+        _refuse_shadowed(path)
     grouped: dict[str, list[pytest.Item]] = {}
     for item in items:
+        _refuse_unknown_fixtures(item)
         grouped.setdefault(_id(item), []).append(item)
     specs: dict[str, CheckSpec] = {}
     known = {exercise.id for exercise in exercises}
@@ -121,13 +137,19 @@ def gather(
         specs[name] = _spec(name, group[0], known, visibility[path], hashes[path])
     if only is None:
         _add_up(specs, exercises, files)
-    specs = _with_dependencies(specs, {name: group[0] for name, group in grouped.items()})
-    order = _ordered(specs)
+    first = {name: group[0] for name, group in grouped.items()}
+    specs = _with_dependencies(specs, first)
+    order = _ordered(specs, first)
     if not order:
-        raise CourseError("there is no check in these files", place=Place(file=str(files[0].path)))
+        remedy = "write one, or see docs/writing-checks.md"
+        raise CourseError("there is no check in these files", place=Place(file=shown(files[0].path)), remedy=remedy)
     kept = [name for name in order if only in (None, "*") or specs[name].exercise == only]
     return [
-        Check(spec=specs[name], items=tuple(grouped[name]), policy=_policy(grouped[name][0], specs[name].exercise))
+        Check(
+            spec=specs[name],
+            items=tuple(grouped[name]),
+            policy=_policy(first[name], specs[name].exercise, known if only is None else None),
+        )
         for name in kept
     ]
 
@@ -138,10 +160,44 @@ def _id(item: pytest.Item) -> str:
     return f"{cls.__name__}.{name}".removeprefix("Test") if cls is not None else str(name).removeprefix("test_")
 
 
+def shown(path: Path) -> str:
+    """A path as people read it: from where they are, when it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def _place(item: pytest.Item) -> Place:
-    return Place(
-        file=str(item.path), line=item.location[1] + 1 if item.location[1] is not None else None, key=item.name
-    )
+    line = item.location[1] + 1 if item.location[1] is not None else None
+    return Place(file=shown(Path(item.path)), line=line, key=getattr(item, "originalname", None) or item.name)
+
+
+def _refuse_shadowed(path: Path) -> None:
+    """Two functions of one name: Python keeps the second, and the first would never run. Raises CourseError."""
+    tree = ast.parse(path.read_bytes())
+    scopes: list[ast.Module | ast.ClassDef] = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]
+    for scope in scopes:
+        lines: dict[str, int] = {}
+        for node in scope.body:
+            if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test"):
+                continue
+            if node.name in lines:
+                raise CourseError(
+                    f"two checks are called {node.name.removeprefix('test_')}, here and in line {lines[node.name]}",
+                    place=Place(file=shown(path), line=node.lineno, key=node.name),
+                    remedy="rename one of them",
+                )
+            lines[node.name] = node.lineno
+
+
+def _refuse_unknown_fixtures(item: pytest.Item) -> None:
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return
+    given = {*info.name2fixturedefs, *getattr(getattr(item, "callspec", None), "params", ()), "request"}
+    unknown = [name for name in info.argnames if name not in given]
+    if unknown:
+        remedy = "checks can use student, rng and given, and fixtures of their own file"
+        raise CourseError(f"there is no fixture {unknown[0]!r}", place=_place(item), remedy=remedy)
 
 
 def _spec(name: str, item: pytest.Item, known: set[str], visibility: Visibility, source_hash: str) -> CheckSpec:
@@ -210,7 +266,7 @@ def _with_dependencies(specs: dict[str, CheckSpec], items: Mapping[str, pytest.I
     return full
 
 
-def _ordered(specs: Mapping[str, CheckSpec]) -> list[str]:
+def _ordered(specs: Mapping[str, CheckSpec], items: Mapping[str, pytest.Item]) -> list[str]:
     """The order of the files, but each check after what it depends on. Raises CourseError for a circle."""
     done: dict[str, None] = {}
     for start in specs:
@@ -226,20 +282,17 @@ def _ordered(specs: Mapping[str, CheckSpec]) -> list[str]:
             elif following in path:
                 circle = " → ".join([*(each for each, _ in stack), following])
                 remedy = "remove one of these dependencies"
-                raise CourseError(f"checks depend on each other in a circle: {circle}", remedy=remedy)
+                what = f"checks depend on each other in a circle: {circle}"
+                raise CourseError(what, place=_place(items[following]), remedy=remedy)
             else:
                 path.add(following)
                 stack.append((following, iter(specs[following].depends)))
     return list(done)
 
 
-def _policy(item: pytest.Item, exercise: str) -> Policy | None:
-    module: Any = getattr(item, "module", None)
-    entries = [
-        entry
-        for entry in getattr(module, "FORBIDDEN", [])
-        if isinstance(entry, Forbidden) and (exercise in entry.exercises or "*" in entry.exercises)
-    ]
+def _policy(item: pytest.Item, exercise: str, known: set[str] | None) -> Policy | None:
+    entries = _forbidden(item, known)
+    entries = [entry for entry in entries if exercise in entry.exercises or "*" in entry.exercises]
     if not entries:
         return None
     return Policy(
@@ -247,3 +300,20 @@ def _policy(item: pytest.Item, exercise: str) -> Policy | None:
         ops=tuple(op for entry in entries for op in entry.ops),
         instead="; ".join(dict.fromkeys(entry.instead for entry in entries if entry.instead)),
     )
+
+
+def _forbidden(item: pytest.Item, known: set[str] | None) -> list[Forbidden]:
+    """The ``FORBIDDEN`` list of the file that a check lies in. Raises CourseError when it is none.
+
+    ``known``: the exercises that there are; None for a student, who has only the public part of them.
+    """
+    entries: Any = getattr(getattr(item, "module", None), "FORBIDDEN", [])
+    place = Place(file=shown(Path(item.path)), key="FORBIDDEN")
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, Forbidden) for entry in entries):
+        remedy = 'write FORBIDDEN = [forbid("<exercise>", names=…), …]'
+        raise CourseError("FORBIDDEN must be a list of forbid(…)", place=place, remedy=remedy)
+    unknown = [name for entry in entries for name in entry.exercises if name not in {"*", *(known or {name})}]
+    if known is not None and unknown:
+        remedy = f"use one of {', '.join(sorted(known))}, or add it to course.yaml"
+        raise CourseError(f"the exercise {unknown[0]!r} is not in course.yaml", place=place, remedy=remedy)
+    return list(entries)

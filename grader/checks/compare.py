@@ -149,7 +149,7 @@ def _describe(
     if (torch.isinf(actual) & ~torch.isinf(expected)).any():
         return f"{name} contains an infinity where a finite number is due."
     finite = torch.isfinite(expected) & torch.isfinite(actual)
-    if finite.any() and torch.allclose(-actual[finite], expected[finite], rtol=relative, atol=absolute):
+    if (finite & ~same).any() and torch.allclose(-actual[finite], expected[finite], rtol=relative, atol=absolute):
         return f"{name} has the wrong sign."
     if not actual.any() and expected.any():
         return f"{name} is zero where it should not be."

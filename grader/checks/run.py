@@ -27,10 +27,11 @@ from grader.model import CheckResult, CheckSpec, Verdict, Visibility
 from grader.wall.faults import NotWritten, Raised, SandboxLost, StudentFault
 from grader.wall.host import Student, Wall
 
-from .collect import Check, CheckFile, Collected, gather
+from .collect import Check, CheckFile, Collected, gather, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from grader.model import ExerciseSpec
     from grader.wall.session import Policy
@@ -74,15 +75,10 @@ class Runner:
         """Declare our marker."""
         config.addinivalue_line("markers", "check: a check of an assignment")
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+    def pytest_exception_interact(self, call: pytest.CallInfo[Any], report: pytest.CollectReport) -> None:
         """A check file that cannot be imported is the course's error, with its place."""
-        if report.failed and self.error is None:
-            text = str(report.longrepr)
-            last = [line for line in text.splitlines() if line.startswith("E ")]
-            what = "cannot be read as a check file: " + (last[-1][1:].strip() if last else text[-300:])
-            line = re.findall(r"^(\S+\.py):(\d+):", text, re.MULTILINE)
-            place = Place(file=report.nodeid.split("::")[0], line=int(line[-1][1]) if line else None)
-            self.error = CourseError(what, place=place, remedy="run it with pytest to see the whole traceback")
+        if isinstance(report, pytest.CollectReport) and call.excinfo is not None and self.error is None:
+            self.error = _unreadable(call.excinfo.value, [file.path for file in self.files], report.nodeid)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -172,6 +168,23 @@ class Runner:
         if isinstance(error, AssertionError | GradcheckError | pytest.fail.Exception) or wall.replies > 0:
             return Verdict.FAIL, error, evidence[:EVIDENCE_MOST]
         return Verdict.BROKEN, error, evidence
+
+
+def _unreadable(error: BaseException, paths: Sequence[Path], node: str) -> CourseError:
+    """What is wrong with a check file, and in which of its lines."""
+    error = error.__cause__ or error
+    own = {str(path.resolve()): path for path in paths}
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        frames.append((str(error.filename), error.lineno))
+    place = Place(file=node.split("::", maxsplit=1)[0])
+    for name, line in frames:
+        if name in own:
+            place = Place(file=shown(own[name]), line=line)
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    what = f"{type(error).__name__}: {said.strip()}".removesuffix(": ").splitlines()[0]
+    remedy = "run it with pytest to see the whole traceback"
+    return CourseError(f"cannot be read as a check file: {what}", place=place, remedy=remedy)
 
 
 def run_checks(
