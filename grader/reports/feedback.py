@@ -249,7 +249,9 @@ def _exercise(
 
 def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Check:
     words = words_for(result)
-    in_full = policy == "rationale" and result.verdict is not Verdict.PASS
+    waits_for = tuple(_waits(record, result)) if result.verdict is Verdict.SKIPPED else ()
+    # What it waits for is shown as a link: the rationale would say it a second time.
+    in_full = policy == "rationale" and result.verdict is not Verdict.PASS and not waits_for
     # That something is ours, or waits for something else, is said under every policy.
     say = in_full or result.verdict in {Verdict.BROKEN, Verdict.SKIPPED}
     return _Check(
@@ -265,7 +267,7 @@ def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Chec
         misconception=text.sentence(result.misconception) if in_full and result.misconception else None,
         hint=result.check.hint if in_full and result.verdict not in {Verdict.SKIPPED, Verdict.BROKEN} else None,
         own_line=_own_line(record, result) if in_full else None,
-        waits_for=tuple(_waits(record, result)) if result.verdict is Verdict.SKIPPED else (),
+        waits_for=waits_for,
     )
 
 
