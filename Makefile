@@ -1,11 +1,10 @@
 # Everything that a newcomer or CI needs: `make demo`, `make test`. Both set up what is missing, both can be repeated.
 SHELL := /bin/bash
-PYTHON ?= $(shell scripts/find_python.sh)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test setup lint types layers bench release clean help
+.PHONY: demo test setup system lint types layers bench release clean help
 
 help:
 	@echo "make demo    set everything up and mark a sample class"
@@ -19,11 +18,13 @@ demo: setup
 test: setup lint types layers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-setup: $(STAMP)
+setup: system $(STAMP)
+
+system:
 	@scripts/system_packages.sh
 
-$(STAMP): pyproject.toml constraints.txt scripts/setup.sh
-	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV)
+$(STAMP): pyproject.toml constraints.txt scripts/setup.sh | system
+	@PYTHON="$$(scripts/find_python.sh)" scripts/setup.sh $(VENV)
 	@touch $@
 
 lint: setup

@@ -1,28 +1,40 @@
 #!/usr/bin/env bash
-# Install what no Python package brings: bubblewrap (the sandbox) and, for the browser tests, Chromium.
-# As root or with sudo through apt; otherwise say what to install. Missing Chromium only skips tests.
+# Install what no Python package brings: Python with venv, bubblewrap (the sandbox) and Chromium (browser tests only).
+# As root or with sudo through apt; otherwise say what to install. A missing Chromium only skips tests.
 set -u
+here=$(dirname "$0")
+python=${PYTHON:-$("$here/find_python.sh")}
 missing=()
-command -v bwrap >/dev/null || missing+=(bubblewrap)
-command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
-[ ${#missing[@]} -eq 0 ] && exit 0
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-  if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as_root=(sudo -n); else as_root=(false); fi
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  missing+=(python3 python3-venv)
+elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+  missing+=("$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
 fi
-if command -v apt-get >/dev/null && [ "${as_root[*]:-}" != false ]; then
+command -v bwrap >/dev/null || missing+=(bubblewrap)
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
   echo "installing ${missing[*]} …"
-  export DEBIAN_FRONTEND=noninteractive
   # Somebody else may be installing at this moment: wait for the lock rather than fail.
-  apt=("${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=300)
+  apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
   "${apt[@]}" update >/dev/null 2>&1
   for name in "${missing[@]}"; do
     "${apt[@]}" install -y --no-install-recommends "$name" >/dev/null 2>&1 || echo "could not install $name" >&2
   done
 fi
-if ! command -v bwrap >/dev/null; then
-  echo "the sandbox needs bubblewrap; install it with: sudo apt-get install bubblewrap" >&2
+
+python=$("$here/find_python.sh")
+needed=()
+"$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || needed+=(python3 python3-venv)
+command -v bwrap >/dev/null || needed+=(bubblewrap)
+if [ ${#needed[@]} -gt 0 ]; then
+  echo "grader needs Python 3.11 or newer with venv, and bubblewrap for the sandbox. Install them with:" >&2
+  echo "  sudo apt-get install ${needed[*]}" >&2
   exit 1
 fi
-command -v chromium >/dev/null || echo "browser tests will be skipped; to run them: sudo apt-get install chromium" >&2
+command -v chromium >/dev/null || command -v google-chrome >/dev/null ||
+  echo "browser tests will be skipped; to run them: sudo apt-get install chromium" >&2
 exit 0
