@@ -213,11 +213,14 @@ def _run_one(
     attempt = 0
     while attempt < 2:
         attempt += 1
+        error: BaseException | None
         try:
             wall = open_wall(seed, check.policy)
             verdict, error, evidence = runner.run(check, wall, seed)
         except SandboxLost as lost:
             verdict, error, evidence = Verdict.BROKEN, lost, f"sandbox: {lost}"
+        except StudentFault as fault:
+            verdict, error, evidence = fault.verdict, fault, fault.evidence or ""
         if verdict is not Verdict.BROKEN:
             break
     result = CheckResult(

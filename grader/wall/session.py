@@ -90,6 +90,11 @@ class Session:
     _base: Wall | None = None
     _forks: bool = True
     _check: Wall | None = None
+    _deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The time of the whole submission runs from here, whatever is started again on the way."""
+        self._deadline = time.monotonic() + self.limits.wall_s
 
     def __enter__(self) -> Self:
         return self
@@ -210,8 +215,11 @@ class Session:
         """A wall to a copy of the loaded notebook, for one check. The copy before it is killed.
 
         Raises:
+            OutOfTime: the time of the whole submission is used up.
             SandboxLost: the sandbox fails.
         """
+        if time.monotonic() > self._deadline:
+            raise OutOfTime("All the time that a submission may take was used up before this check.")
         plain = None if policy is None else [list(policy.names), list(policy.ops), policy.instead]
         for _ in range(3):
             if self._check is not None and self._check is not self._base:
