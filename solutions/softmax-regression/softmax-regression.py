@@ -766,10 +766,10 @@ check("model")
 
 # %% [markdown]
 # **See it.** Handwritten digits: 1 797 pictures of 8 × 8 pixels, 1 400 of them for training. On the left the loss of
-# each epoch: the first point is already well below $\log 10 \approx 2.3$, because the model learns while the first epoch is
-# being measured; then it falls ever more slowly. On the right the ten columns of $W$ as pictures, one for each digit: red pixels speak
-# for the digit, blue pixels against it. The 0 has a blue hole in its middle. The printed test accuracy should be above
-# 0.92.
+# each epoch: the first point is already well below $\log 10 \approx 2.3$, because the model learns while the first epoch
+# is being measured; then it falls ever more slowly. On the right the ten columns of $W$ as pictures, one for each digit:
+# red pixels speak for the digit, blue pixels against it. The 0 has a blue hole in its middle. The printed test accuracy
+# should be above 0.92.
 
 # %% tags=["see"]
 from sklearn.datasets import load_digits
