@@ -135,14 +135,14 @@ def gather(
             raise CourseError(f"two checks are called {name}", place=_place(group[1]), remedy="rename one of them")
         path = Path(group[0].path).resolve()
         specs[name] = _spec(name, group[0], known, visibility[path], hashes[path])
+    if not specs:
+        remedy = "write one, or see docs/writing-checks.md"
+        raise CourseError("there is no check in these files", place=Place(file=shown(files[0].path)), remedy=remedy)
     if only is None:
         _add_up(specs, exercises, files)
     first = {name: group[0] for name, group in grouped.items()}
     specs = _with_dependencies(specs, first)
     order = _ordered(specs, first)
-    if not order:
-        remedy = "write one, or see docs/writing-checks.md"
-        raise CourseError("there is no check in these files", place=Place(file=shown(files[0].path)), remedy=remedy)
     kept = [name for name in order if only in (None, "*") or specs[name].exercise == only]
     return [
         Check(
@@ -155,9 +155,9 @@ def gather(
 
 
 def _id(item: pytest.Item) -> str:
-    name = getattr(item, "originalname", None) or item.name
+    name = str(getattr(item, "originalname", None) or item.name).removeprefix("test_")
     cls = getattr(item, "cls", None)
-    return f"{cls.__name__}.{name}".removeprefix("Test") if cls is not None else str(name).removeprefix("test_")
+    return name if cls is None else f"{cls.__name__.removeprefix('Test')}.{name}"
 
 
 def shown(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -14,7 +15,7 @@ from grader.wall.host import Remote
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["close", "fail"]
+__all__ = ["close", "fail", "same"]
 
 
 def fail(rationale: str, *, kind: str = "value", misconception: str | None = None) -> NoReturn:
@@ -49,28 +50,51 @@ def close(
     Raises:
         Mismatch: with what kind of thing is off; never with values.
     """
+    bounds = _Bounds(rtol=rtol, atol=atol)
     try:
-        _compare(actual, expected, rtol, atol, check_dtype, what)
+        _compare(actual, expected, bounds, check_dtype, what)
     except Mismatch as mismatch:
         if mismatch.kind in ("value", "shape") and misconceptions:
-            mismatch.misconception = _misconception(actual, expected, misconceptions, rtol, atol)
+            mismatch.misconception = _misconception(actual, expected, misconceptions, bounds)
         raise
 
 
-def _compare(actual: Any, expected: Any, rtol: float | None, atol: float | None, check_dtype: bool, what: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounds:
+    """How exact a comparison is."""
+
+    rtol: float | None = None
+    atol: float | None = None
+    slack: float = 1.0
+    """By how much the defaults are widened."""
+
+    def of(self, relative: float, absolute: float) -> tuple[float, float]:
+        """The tolerances, given the defaults for the kind of value."""
+        return (
+            relative * self.slack if self.rtol is None else self.rtol,
+            absolute * self.slack if self.atol is None else self.atol,
+        )
+
+
+def same(one: Any, other: Any) -> None:
+    """End the check unless two results of one function agree: ten times looser than with a right answer."""
+    _compare(one, other, _Bounds(slack=10.0), check_dtype=True, what="the result")
+
+
+def _compare(actual: Any, expected: Any, bounds: _Bounds, check_dtype: bool, what: str) -> None:
     if isinstance(expected, torch.Tensor):
-        _tensor(actual, expected, rtol, atol, check_dtype, what)
+        _tensor(actual, expected, bounds, check_dtype, what)
     elif isinstance(expected, np.ndarray):
-        _array(actual, expected, rtol, atol, check_dtype, what)
+        _array(actual, expected, bounds, check_dtype, what)
     elif isinstance(expected, bool) or expected is None or isinstance(expected, str | bytes):
         if type(actual) is not type(expected):
             _wrong_type(actual, expected, what)
         if actual != expected:
             raise Mismatch(f"The value of {what} is off.", evidence=f"{actual!r} != {expected!r}")
     elif isinstance(expected, int | float | complex):
-        _number(actual, expected, rtol, atol, what)
+        _number(actual, expected, bounds, what)
     elif isinstance(expected, dict):
-        _mapping(actual, expected, rtol, atol, check_dtype, what)
+        _mapping(actual, expected, bounds, check_dtype, what)
     elif isinstance(expected, list | tuple):
         if not isinstance(actual, list | tuple):
             _wrong_type(actual, expected, what)
@@ -78,14 +102,12 @@ def _compare(actual: Any, expected: Any, rtol: float | None, atol: float | None,
             text = f"{_capital(what)} has {_count(len(actual))} where {_count(len(expected))} are due."
             raise Mismatch(text, kind="shape")
         for index, (one, other) in enumerate(zip(actual, expected, strict=True)):
-            _compare(one, other, rtol, atol, check_dtype, f"part {index + 1} of {what}")
+            _compare(one, other, bounds, check_dtype, f"part {index + 1} of {what}")
     else:
         raise TypeError(f"close() cannot compare with a {type(expected).__name__}")
 
 
-def _tensor(
-    actual: Any, expected: torch.Tensor, rtol: float | None, atol: float | None, check_dtype: bool, what: str
-) -> None:
+def _tensor(actual: Any, expected: torch.Tensor, bounds: _Bounds, check_dtype: bool, what: str) -> None:
     if not isinstance(actual, torch.Tensor):
         _wrong_type(actual, expected, what)
     if actual.shape != expected.shape:
@@ -97,11 +119,11 @@ def _tensor(
     actual, expected = actual.detach().cpu(), expected.detach().cpu()
     if actual.dtype != expected.dtype:
         wider = torch.promote_types(actual.dtype, expected.dtype)
-        relative, absolute = _tolerance(max((actual.dtype, expected.dtype), key=lambda dtype: _tolerance(dtype)[0]))
+        loosest = max((actual.dtype, expected.dtype), key=lambda dtype: _tolerance(dtype)[0])
+        relative, absolute = bounds.of(*_tolerance(loosest))
         actual, expected = actual.to(wider), expected.to(wider)
     else:
-        relative, absolute = _tolerance(actual.dtype)
-    relative, absolute = relative if rtol is None else rtol, absolute if atol is None else atol
+        relative, absolute = bounds.of(*_tolerance(actual.dtype))
     same = torch.isclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True)
     if not same.all():
         raise Mismatch(
@@ -118,6 +140,9 @@ def _tolerance(dtype: torch.dtype) -> tuple[float, float]:
         dtype = torch.float32 if dtype is torch.complex64 else torch.float64
     return _TOLERANCES.get(dtype, (0.0, 0.0))
 
+
+_NUMBER = (1e-5, 1e-7)
+"""For Python's numbers: they may come from float32, whose sums differ that much by their order."""
 
 _TOLERANCES = {
     torch.float16: (1e-3, 1e-5),
@@ -163,15 +188,13 @@ def _describe(
     return f"Some values of {what} are off." if few else f"The values of {what} are off."
 
 
-def _array(
-    actual: Any, expected: np.ndarray[Any, Any], rtol: float | None, atol: float | None, check_dtype: bool, what: str
-) -> None:
+def _array(actual: Any, expected: np.ndarray[Any, Any], bounds: _Bounds, check_dtype: bool, what: str) -> None:
     if not isinstance(actual, np.ndarray):
         _wrong_type(actual, expected, what)
-    _tensor(torch.from_numpy(actual.copy()), torch.from_numpy(expected.copy()), rtol, atol, check_dtype, what)
+    _tensor(torch.from_numpy(actual.copy()), torch.from_numpy(expected.copy()), bounds, check_dtype, what)
 
 
-def _number(actual: Any, expected: complex, rtol: float | None, atol: float | None, what: str) -> None:
+def _number(actual: Any, expected: complex, bounds: _Bounds, what: str) -> None:
     if isinstance(actual, np.generic):
         actual = actual.item()
     if isinstance(actual, bool) or not isinstance(actual, int | float | complex):
@@ -183,37 +206,32 @@ def _number(actual: Any, expected: complex, rtol: float | None, atol: float | No
     elif isinstance(expected, float) and math.isinf(expected):
         same = actual == expected
     else:
-        relative = 1e-6 if rtol is None else rtol
-        absolute = 1e-8 if atol is None else atol
+        relative, absolute = bounds.of(*_NUMBER)
         same = abs(actual - expected) <= absolute + relative * abs(expected)
     if not same:
         raise Mismatch(f"The value of {what} is off.", evidence=f"{actual!r} != {expected!r}")
 
 
-def _mapping(
-    actual: Any, expected: dict[Any, Any], rtol: float | None, atol: float | None, check_dtype: bool, what: str
-) -> None:
+def _mapping(actual: Any, expected: dict[Any, Any], bounds: _Bounds, check_dtype: bool, what: str) -> None:
     if not isinstance(actual, dict):
         _wrong_type(actual, expected, what)
     missing = [key for key in expected if key not in actual]
     if missing or len(actual) != len(expected):
         raise Mismatch(f"The keys of {what} are off.", kind="type", evidence=f"{list(actual)} != {list(expected)}")
     for key, value in expected.items():
-        _compare(actual[key], value, rtol, atol, check_dtype, f"{what} under {key!r}")
+        _compare(actual[key], value, bounds, check_dtype, f"{what} under {key!r}")
 
 
-def _misconception(
-    actual: Any, expected: Any, ideas: Mapping[str, Any], rtol: float | None, atol: float | None
-) -> str | None:
+def _misconception(actual: Any, expected: Any, ideas: Mapping[str, Any], bounds: _Bounds) -> str | None:
     """The first known wrong idea whose output this is."""
     for sentence, idea in ideas.items():
         wrong = idea() if callable(idea) else idea
         try:
-            _compare(actual, wrong, rtol, atol, check_dtype=False, what="")
+            _compare(actual, wrong, bounds, check_dtype=False, what="")
         except Mismatch:
             continue
         try:
-            _compare(wrong, expected, rtol, atol, check_dtype=False, what="")
+            _compare(wrong, expected, bounds, check_dtype=False, what="")
         except Mismatch:
             return sentence
     return None

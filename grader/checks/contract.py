@@ -9,7 +9,7 @@ import torch
 from grader.wall.faults import Mismatch, Raised
 from grader.wall.host import Remote
 
-from .compare import close
+from .compare import same
 from .watch import watch
 
 if TYPE_CHECKING:
@@ -67,24 +67,24 @@ def contract(
         return seen.value
     again()
     _same(
-        lambda: fn(*[_strided(arg) for arg in args], **{name: _strided(value) for name, value in kwargs.items()}),
-        seen.value,
-        "Your function fails, or gives something else, for tensors that are not contiguous (such as x.t()).",
-        "strided",
-    )
-    again()
-    _same(
         lambda: fn(*args, **kwargs),
         seen.value,
         "Called again with the same arguments, your function gives something else.",
         "determinism",
+    )
+    again()
+    _same(
+        lambda: fn(*[_strided(arg) for arg in args], **{name: _strided(value) for name, value in kwargs.items()}),
+        seen.value,
+        "Your function fails, or gives something else, for tensors that are not contiguous (such as x.t()).",
+        "strided",
     )
     return seen.value
 
 
 def _same(call: Callable[[], Any], expected: Any, sentence: str, kind: str) -> None:
     try:
-        close(call(), expected)
+        same(call(), expected)
     except Raised as fault:
         raise Mismatch(sentence, kind=kind, evidence=fault.evidence, at=fault.at) from None
     except Mismatch as mismatch:

@@ -132,6 +132,7 @@ class Runner:
     def run(self, check: Check, wall: Wall, seed: int) -> tuple[Verdict, BaseException | None, str]:
         """Run all items of a check on one wall: verdict, what ended it, evidence."""
         self.current = Current(wall, seed)
+        before = wall.replies
         found: list[tuple[Verdict, BaseException | None, str]] = []
         try:
             for item in check.items:
@@ -139,9 +140,9 @@ class Runner:
                 self.calls.clear()
                 with _defaults():
                     item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                found = [
-                    self._judge(call.excinfo.value, call.when, wall) for call in self.calls if call.excinfo is not None
-                ]
+                answered = wall.replies > before
+                errors = [(call.excinfo.value, call.when) for call in self.calls if call.excinfo is not None]
+                found = [self._judge(error, when, wall, answered=answered) for error, when in errors]
                 if found:
                     break
         finally:
@@ -149,12 +150,14 @@ class Runner:
             self.calls.clear()
         if wall.fault is not None:
             # Whatever the test made of it: a spoiled wall decides.
-            return self._judge(wall.fault, "call", wall)
+            return self._judge(wall.fault, "call", wall, answered=True)
         if not found:
             return Verdict.PASS, None, ""
         return next((each for each in found if each[0] is Verdict.BROKEN), found[0])
 
-    def _judge(self, error: BaseException, when: str, wall: Wall) -> tuple[Verdict, BaseException | None, str]:
+    def _judge(
+        self, error: BaseException, when: str, wall: Wall, *, answered: bool
+    ) -> tuple[Verdict, BaseException | None, str]:
         evidence = "".join(traceback.format_exception_only(error)).strip()
         detail = getattr(error, "evidence", None)
         evidence = f"{evidence}\n{detail}" if detail else evidence
@@ -165,7 +168,7 @@ class Runner:
             raise error
         if when != "call" or isinstance(error, (*OURS, pytest.skip.Exception)):
             return Verdict.BROKEN, error, evidence + "\n" + "".join(traceback.format_tb(error.__traceback__, -4))
-        if isinstance(error, AssertionError | GradcheckError | pytest.fail.Exception) or wall.replies > 0:
+        if isinstance(error, AssertionError | GradcheckError | pytest.fail.Exception) or answered:
             return Verdict.FAIL, error, evidence[:EVIDENCE_MOST]
         return Verdict.BROKEN, error, evidence
 
@@ -251,8 +254,9 @@ def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, 
     if isinstance(error, GradcheckError):
         return {"kind": "gradient", "rationale": "The gradient is not the derivative of the result."}
     if isinstance(error, pytest.fail.Exception):
-        found = re.match(r"DID NOT RAISE <class '(?:\w+\.)*(\w+)'>", str(error))
-        due = f"An error ({found[1]}) is due here, and none was raised." if found else None
+        found = re.match(r"DID NOT RAISE (?:any of \()?(?:<class ')?([\w., ]+)", str(error))
+        names = " or ".join(name.rpartition(".")[2] for name in found[1].split(", ")) if found else ""
+        due = f"An error ({names}) is due here, and none was raised." if found else None
         return {"kind": "error", "rationale": due}
     if isinstance(error, AssertionError):
         return {"kind": "value", "rationale": None}

@@ -45,6 +45,8 @@ __all__ = ["BudgetSpent", "Remote", "Spy", "Student", "Wall", "fault_of_exit"]
 
 HANDED_OUT_MOST = 20_000
 GRACE_S = 1.0
+MOST_BYTES = 128 << 20
+"""Tensors in one reply: what a guest can make the host hold at a time."""
 
 
 class BudgetSpent(Exception):
@@ -61,7 +63,7 @@ class Wall(Peer):
     """
 
     def __init__(self, sock: socket.socket, *, guest: Guest | None = None, seconds: float = 60.0) -> None:
-        super().__init__(Channel(sock, tick=self._tick))
+        super().__init__(Channel(sock, tick=self._tick, max_blob=MOST_BYTES))
         self.guest = guest
         self.fault: StudentFault | SandboxLost | None = None
         self.remarks: list[str] = []
