@@ -15,7 +15,7 @@ from grader.wall.host import Remote
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["close", "fail", "same"]
+__all__ = ["agree", "close", "fail"]
 
 
 def fail(rationale: str, *, kind: str = "value", misconception: str | None = None) -> NoReturn:
@@ -76,7 +76,7 @@ class _Bounds:
         )
 
 
-def same(one: Any, other: Any) -> None:
+def agree(one: Any, other: Any) -> None:
     """End the check unless two results of one function agree: ten times looser than with a right answer."""
     _compare(one, other, _Bounds(slack=10.0), check_dtype=True, what="the result")
 

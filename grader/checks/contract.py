@@ -9,7 +9,7 @@ import torch
 from grader.wall.faults import Mismatch, Raised
 from grader.wall.host import Remote
 
-from .compare import same
+from .compare import agree
 from .watch import watch
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def contract(
 
 def _same(call: Callable[[], Any], expected: Any, sentence: str, kind: str) -> None:
     try:
-        same(call(), expected)
+        agree(call(), expected)
     except Raised as fault:
         raise Mismatch(sentence, kind=kind, evidence=fault.evidence, at=fault.at) from None
     except Mismatch as mismatch:

@@ -52,9 +52,6 @@ def doctor(sandbox: str, as_json: bool) -> int:
     console.print(table)
     missing = [capability.id for capability in found if not capability.holds]
     if missing:
-        console.print(
-            f"An assignment can insist: [bold]require: [{', '.join(missing)}][/] in course.yaml.".replace(
-                "[mem", "\\[mem"
-            )
-        )
+        text = f"An assignment can refuse to be marked without them: `require: [{', '.join(missing)}]` in course.yaml."
+        console.print(text, markup=False)
     return 0
