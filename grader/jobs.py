@@ -239,6 +239,7 @@ class _Run:
             self.listener(Event(kind="ready", total=self.total))
             self._feed(link)
         except KeyboardInterrupt:
+            process.terminate()
             self._stopped()
         finally:
             with contextlib.suppress(OSError):

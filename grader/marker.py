@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from grader.config import load_course
 from grader.errors import CourseError, GraderError, InternalError, Place
+from grader.guest.confine import die_with_parent
 from grader.model import Record, RecordStatus, SubmissionRef, Verdict, Visibility
 
 if TYPE_CHECKING:
@@ -86,11 +87,12 @@ def _data_files(assignment: Assignment) -> list[Path]:
 def main() -> None:
     """Serve ``grader.jobs`` on the socket whose descriptor is the first argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     link = Connection(int(sys.argv[1]))
     try:
         order, _ = unpack(link.recv_bytes())
         Marker(link, order).run()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         return
     except GraderError as error:
         place = error.place and [error.place.file, error.place.line, error.place.key]
@@ -115,6 +117,8 @@ class Child:
     data: bytes
     results: Connection
     deadline: float
+    generation: int
+    """Which of the run's sandboxes it uses."""
 
 
 class Marker:
@@ -125,6 +129,8 @@ class Marker:
         self.order = order
         self.children: dict[int, Child] = {}
         self.tries: dict[int, int] = {}
+        self.generation = 1
+        """Counts the sandboxes of this run: one is started again when it was lost."""
 
     def run(self) -> None:
         """Make ready, then serve until the link closes."""
@@ -186,7 +192,10 @@ class Marker:
                     self._reference(plan, assignment)
                 _settle()
                 self.link.send_bytes(pack({"is": "ready", "checks": len(collected.checks), "sandbox": sandbox.name}))
-                self._serve(plan)
+                try:
+                    self._serve(plan)
+                finally:
+                    self._end_all()
 
             files = [CheckFile(path=path, visibility=who) for path, who in check_files(assignment)]
             collecting(files, assignment.specs, use)
@@ -201,7 +210,6 @@ class Marker:
                     try:
                         header, data = unpack(self.link.recv_bytes())
                     except EOFError:
-                        self._end_all()
                         return
                     self._begin(header, data, plan)
                 else:
@@ -224,34 +232,60 @@ class Marker:
             data=data,
             results=Connection(ours.detach()),
             deadline=time.monotonic() + plan.limits.wall_s * 2 + HANG_MARGIN_S,
+            generation=self.generation,
         )
         self.children[pid] = child
 
     def _collect(self, source: Any, plan: Plan) -> None:
         child = next(each for each in self.children.values() if each.results is source)
         try:
-            message = child.results.recv_bytes()
+            header, record = unpack(child.results.recv_bytes())
         except (EOFError, OSError):
             self._lost(child, plan, "the marking process ended before it had a result")
             return
+        if header["held"] and self._lost_sandbox(child, plan) and self._again(child, plan):
+            return
         self._forget(child)
-        self.link.send_bytes(pack({"is": "record", "number": child.number}, message))
+        self.link.send_bytes(pack({"is": "record", "number": child.number}, record))
 
     def _lost(self, child: Child, plan: Plan, why: str) -> None:
         """Ours: once more, then a held record."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)
-        self._forget(child)
-        self.tries[child.number] = self.tries.get(child.number, 0) + 1
-        if self.tries[child.number] < 2:
-            self._begin(child.header, child.data, plan)
+        if self._again(child, plan):
             return
         from grader.pipeline import broken
 
+        self._forget(child)
         record = broken(_submission(child.header, child.data), plan, why, child.header["reason"])
         self.link.send_bytes(pack({"is": "record", "number": child.number}, _dump(record)))
 
+    def _again(self, child: Child, plan: Plan) -> bool:
+        """Mark a submission once more in a new fork; False when that was done before."""
+        self.tries[child.number] = self.tries.get(child.number, 0) + 1
+        if self.tries[child.number] > 1:
+            return False
+        self._forget(child)
+        self._begin(child.header, child.data, plan)
+        return True
+
+    def _lost_sandbox(self, child: Child, plan: Plan) -> bool:
+        """Whether the sandbox went away under a submission. A new one is started in its place.
+
+        Raises:
+            SandboxUnavailable: it cannot be started again.
+        """
+        from grader.errors import SandboxUnavailable
+
+        if child.generation == self.generation:
+            try:
+                plan.sandbox.spawn(plan.limits).close()
+            except SandboxUnavailable:
+                plan.sandbox.start()
+                self.generation += 1
+        return child.generation != self.generation
+
     def _forget(self, child: Child) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
         child.results.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(child.pid, 0)
@@ -259,8 +293,6 @@ class Marker:
 
     def _end_all(self) -> None:
         for child in list(self.children.values()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
             self._forget(child)
 
     # -- the reference -----------------------------------------------------------------------------------------------
@@ -285,6 +317,9 @@ class Marker:
         )
         plan = replace(plan, released=None, late=None)
         record = grade(Submission(ref=ref, data=source), plan, reason="reference")
+        lost = next((flag.text for flag in record.flags if flag.id == "held"), None)
+        if lost is not None:
+            raise InternalError(f"the reference solution: {lost}", remedy="run the same command again")
         wrong = [result for result in record.checks if result.verdict is not Verdict.PASS]
         if wrong:
             shown = "\n".join(
@@ -304,7 +339,8 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:
     """In the fork: mark one submission."""
     from grader.pipeline import grade
 
-    return _dump(grade(_submission(header, data), plan, reason=header["reason"]))
+    record = grade(_submission(header, data), plan, reason=header["reason"])
+    return pack({"held": record.is_held}, _dump(record))
 
 
 def _submission(header: dict[str, Any], data: bytes) -> Any:
@@ -323,6 +359,8 @@ def _dump(record: Record) -> bytes:
 def _in_child(work: Callable[[], bytes], ours: socket.socket, theirs: socket.socket, others: list[Any]) -> NoReturn:
     status = 1
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        die_with_parent()
         ours.close()
         for other in others:
             os.close(other.fileno())

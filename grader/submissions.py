@@ -13,6 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from grader.model import SubmissionRef
 
@@ -53,7 +54,7 @@ def find(folder: Path, assignment: str, *, students: frozenset[str] = frozenset(
         if students and entry.name not in students:
             continue
         place = folder / entry.name / assignment
-        if place.is_dir() and not place.is_symlink():
+        if os.path.lexists(place):  # a link or a file there is a submission too: one with nothing in it
             found.append((entry.name, place))
     return found
 
@@ -76,12 +77,17 @@ def load(student: str, place: Path, assignment: str, root: Path) -> Submission:
 
 
 def _notebook(place: Path, assignment: str) -> tuple[str | None, bytes, str | None]:
-    entries = {entry.name: entry for entry in os.scandir(place) if not entry.name.startswith(".")}
+    if place.is_symlink() or not place.is_dir():
+        return None, b"", "Your submission is not a folder. Hand in the folder itself, with your notebook in it."
+    try:
+        entries = sorted(entry.name for entry in os.scandir(place) if not entry.name.startswith("."))
+    except OSError:
+        return None, b"", "Your submission cannot be opened: its folder is not readable. Hand it in again."
     wanted = f"{assignment}.ipynb"
     if wanted in entries:
         name = wanted
     else:
-        notebooks = sorted(each for each in entries if each.lower().endswith(".ipynb"))
+        notebooks = [each for each in entries if each.lower().endswith(".ipynb")]
         if len(notebooks) != 1:
             what = "no notebook" if not notebooks else f"{len(notebooks)} notebooks, none of them called {wanted}"
             return None, b"", f"There is {what} in your submission. Hand in {wanted}."
@@ -96,36 +102,43 @@ def _read(path: Path) -> tuple[bytes, str | None]:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b"", "Your notebook cannot be opened: it is a link or is not readable. Hand in the file itself."
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, opened so that no link is followed
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             return b"", "Your notebook is not a file. Hand in the .ipynb file itself."
         if status.st_size > MAX_SUBMISSION_BYTES:
             most = MAX_SUBMISSION_BYTES >> 20
             return b"", f"Your notebook is larger than {most} MiB. Clear its outputs (Kernel → Restart & Clear Output)."
-        return file.read(MAX_SUBMISSION_BYTES + 1)[:MAX_SUBMISSION_BYTES], None
+        with open(fd, "rb", closefd=False) as file:
+            return file.read(MAX_SUBMISSION_BYTES), None
+    except OSError as error:
+        return b"", f"Your notebook cannot be read ({error.strerror}). Hand it in again."
+    finally:
+        os.close(fd)
 
 
 def _received(place: Path, path: Path) -> str | None:
     """When it was handed in: nbgrader's timestamp file if there is one, else the file's own time."""
-    data, problem = _read(place / TIMESTAMP) if (place / TIMESTAMP).exists() else (b"", None)
-    text = data[:100].decode("ascii", "ignore").strip()
-    if text and problem is None:
-        for form in ("%Y-%m-%d %H:%M:%S.%f %Z", "%Y-%m-%d %H:%M:%S %Z"):
-            try:
-                return datetime.strptime(text, form).replace(tzinfo=UTC).isoformat()
-            except ValueError:
-                continue
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            pass
-        else:
-            return (when if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
+    data, problem = _read(place / TIMESTAMP)
+    when = _moment(data[:100].decode("ascii", "ignore").strip()) if problem is None else None
+    if when is not None:
+        return when.isoformat()
     try:
         return datetime.fromtimestamp(path.lstat().st_mtime, tz=UTC).isoformat()
     except OSError:
         return None
+
+
+def _moment(text: str) -> datetime | None:
+    """As nbgrader writes it (``2026-03-01 12:00:00 Europe/Berlin``) or ISO 8601; UTC unless it says otherwise."""
+    date, _, zone = text.rpartition(" ")
+    try:
+        if zone[:1].isalpha():
+            return datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        when = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, ZoneInfoNotFoundError, OSError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _display(student: str) -> str:
