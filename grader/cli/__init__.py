@@ -83,13 +83,14 @@ def run(argv: list[str]) -> int:
         click.echo("Stopped.", err=True)
         return 7
     except click.ClickException as error:
+        if as_json:
+            _echo_error("UsageError", error.format_message())
         error.show()
         return 2
     except GraderError as error:
         if as_json:
             place = None if error.place is None else str(error.place)
-            about = {"error": type(error).__name__, "what": error.what, "place": place, "remedy": error.remedy}
-            click.echo(json.dumps(about, ensure_ascii=False))
+            _echo_error(type(error).__name__, error.what, place, error.remedy)
         click.echo(f"grader: {error}", err=True)
         return error.exit_code
     except KeyboardInterrupt:
@@ -98,4 +99,17 @@ def run(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not look like a student's (exit code 1)
+        import traceback
+
+        if as_json:
+            _echo_error("InternalError", f"{type(error).__name__}: {error}")
+        click.echo(traceback.format_exc(), err=True)
+        click.echo("grader: this is a fault of the grader itself; please report the lines above", err=True)
+        return 8
     return result if isinstance(result, int) else 0
+
+
+def _echo_error(error: str, what: str, place: str | None = None, remedy: str | None = None) -> None:
+    """An error for other programs."""
+    click.echo(json.dumps({"error": error, "what": what, "place": place, "remedy": remedy}, ensure_ascii=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,8 @@ import click
 from grader.cli.options import as_json, assignment_argument, course_option, echo_json, open_course, stderr, stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from grader.config import Assignment, Course
     from grader.jobs import Outcome
 
@@ -78,7 +83,7 @@ def mark_class(
 
     console = stderr()
     try:
-        with watching(console, assignment.title, quiet=quiet) as listener:
+        with _stoppable(), watching(console, assignment.title, quiet=quiet) as listener:
             outcome = mark(course, assignment, listener=listener, **wishes)
     except RunInterrupted:
         if gradebook:
@@ -86,14 +91,33 @@ def mark_class(
         raise
     for notice in outcome.notices:
         console.print(f"Note: {notice}", markup=False)
-    if gradebook and (outcome.marked or not _has_gradebook(course)):
+    if gradebook and (outcome.marked or _is_behind(course)):
         _sync(course, assignment, quiet)
     return outcome
 
 
-def _has_gradebook(course: Course) -> bool:
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM stops a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _is_behind(course: Course) -> bool:
+    """Whether the gradebook may lack marks of the journal's: a run was killed between the two, or wrote none."""
+    from grader.jobs import journal_path
+
     url = course.gradebook_url
-    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).is_file()
+    book, journal = Path(url.removeprefix("sqlite:///")), journal_path(course)
+    if not url.startswith("sqlite:///") or not book.is_file() or not journal.is_file():
+        return True
+    return book.stat().st_mtime_ns < journal.stat().st_mtime_ns
 
 
 def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
@@ -123,7 +147,7 @@ def sentence(outcome: Outcome) -> str:
         parts.append(f"{len(outcome.unchanged)} unchanged")
     if held:
         parts.append(f"{held} held for you to look at")
-    return ", ".join(parts) + f". Run seed {outcome.seed}."
+    return ", ".join(parts) + (f". Run seed {outcome.seed}." if outcome.marked else ".")
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:
