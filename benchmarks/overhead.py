@@ -1,0 +1,122 @@
+"""What marking costs over bare execution: the same cells and checks in one warm process, against ``grader grade``.
+
+    python benchmarks/overhead.py [--submissions N] [--skip-class]
+
+Bare execution is as fast as marking can be and defends nothing: this process, torch imported and warm, one thread; for
+each submission a fresh namespace, ``exec`` of its cells, and the five checks called as plain functions. No fork, no
+sandbox, no wall, no record. Ours is the steady state of ``grader grade`` on the same submissions: from the begin of
+the first to the record of the last, divided by their number.
+
+At the end the sample class of softmax-regression is marked, with its endless loop, its full memory and its crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import tempfile
+import time
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from light.classroom import LIGHT, ROOT, activate, grade, lay_out, machine, write_submissions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TARGET = 2.5
+ROUNDS = 5
+
+
+def checks() -> list[Callable[[Any], None]]:
+    """The test functions of the light assignment, as plain functions."""
+    found = []
+    for path in (LIGHT / "assignments/light/test_public.py", LIGHT / "solutions/light/test_hidden.py"):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found += [function for name, function in vars(module).items() if name.startswith("test_")]
+    return found
+
+
+def bare(notebook: Path, tests: list[Callable[[Any], None]]) -> int:
+    """Run the cells of one submission and the checks on it; how many checks hold."""
+    names: dict[str, Any] = {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code" and not cell["metadata"].get("nbgrader", {}).get("grade"):
+            exec("".join(cell["source"]), names)
+    held = 0
+    for test in tests:
+        try:
+            test(types.SimpleNamespace(**names))
+        except AssertionError:
+            continue
+        held += 1
+    return held
+
+
+def measure_bare(submitted: Path) -> float:
+    """Seconds a submission: the median of some rounds over the class, after one that warms up."""
+    import torch
+
+    torch.set_num_threads(1)
+    tests = checks()
+    notebooks = sorted(submitted.glob("*/light/light.ipynb"))
+    seconds = []
+    for _ in range(ROUNDS + 1):
+        started = time.perf_counter()
+        held = [bare(notebook, tests) for notebook in notebooks]
+        seconds.append((time.perf_counter() - started) / len(notebooks))
+        assert set(held) <= {4, 5}, held
+    return statistics.median(seconds[1:])
+
+
+def sample_class(folder: Path) -> None:
+    """Mark the sample class of softmax-regression and print what it took."""
+    from grader.cli.demo import set_up
+    from grader.config import load_course
+
+    course = load_course(ROOT)
+    students = set_up(course, course.assignment("softmax-regression"), folder)
+    run = grade(folder, "softmax-regression")
+    print(f"\nThe sample class of softmax-regression ({students} submissions):")
+    print(f"  whole command              {run.seconds:6.1f} s")
+    print(f"  first begin to last record {run.steady_s:6.1f} s   {run.steady_s / students:.2f} s a submission")
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--submissions", type=int, default=40, metavar="N", help="size of the class (40)")
+    parser.add_argument("--skip-class", action="store_true", help="leave the sample class out")
+    arguments = parser.parse_args()
+    activate()
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        print(f"{arguments.submissions} submissions of the light assignment; {machine()}", flush=True)
+        course = Path(folder) / "light"
+        source = Path(folder) / "source"
+        write_submissions(source, LIGHT / "assignments/light/light.ipynb", arguments.submissions)
+        lay_out(course, source / "submitted")
+        floor = measure_bare(course / "submitted")
+        print(f"\n{'':<44} {'s/submission':>13} {'ratio':>8}")
+        print(f"{'bare, one warm process, nothing defended':<44} {floor:>13.4f} {1:>8.2f}")
+        cores = os.cpu_count() or 1
+        for workers in sorted({1, cores}):
+            run = grade(course, "light", "--workers", str(workers))
+            each = run.steady_s / run.submissions
+            what = f"grader grade, {workers} at a time, steady state"
+            print(f"{what:<44} {each:>13.4f} {each / floor:>8.2f}", flush=True)
+        print(f"\nTarget: at most {TARGET} with one at a time. With more, cores share the work of one process.")
+        if not arguments.skip_class:
+            sample_class(Path(folder) / "class")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
