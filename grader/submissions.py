@@ -89,8 +89,9 @@ def _notebook(place: Path, assignment: str) -> tuple[str | None, bytes, str | No
     else:
         notebooks = [each for each in entries if each.lower().endswith(".ipynb")]
         if len(notebooks) != 1:
-            what = "no notebook" if not notebooks else f"{len(notebooks)} notebooks, none of them called {wanted}"
-            return None, b"", f"There is {what} in your submission. Hand in {wanted}."
+            many = f"There are {len(notebooks)} notebooks in your submission, none of them called {wanted}."
+            what = many if notebooks else "There is no notebook in your submission."
+            return None, b"", f"{what} Hand in {wanted}."
         name = notebooks[0]
     data, problem = _read(place / name)
     return name, data, problem
