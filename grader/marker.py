@@ -56,11 +56,18 @@ def unpack(message: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def check_files(assignment: Assignment) -> list[tuple[Path, Visibility]]:
-    """The public and hidden check files of an assignment; the public one may be missing only if nothing is public."""
-    return [
+    """The public and hidden check files of an assignment. Raises CourseError when one is missing."""
+    files = [
         (assignment.folder / "test_public.py", Visibility.PUBLIC),
         (assignment.solution_folder / "test_hidden.py", Visibility.HIDDEN),
     ]
+    for path, _ in files:
+        if not path.is_file():
+            here = Path.cwd()
+            shown = path.relative_to(here) if path.is_relative_to(here) else path
+            remedy = "write it, or see docs/writing-checks.md"
+            raise CourseError("there is no such check file", place=Place(file=str(shown)), remedy=remedy)
+    return files
 
 
 def assignment_version(course: Course, assignment: Assignment) -> str:
