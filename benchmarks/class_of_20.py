@@ -87,12 +87,10 @@ def table(ours: Run, theirs: Autograded | None) -> None:
     print(row("grader grade, first begin to last record", ours.steady_s, n))
     rest = ours.seconds - ours.ready_s - ours.steady_s
     print(
-        f"\nOf grader's {ours.seconds:.1f} s, {ours.ready_s:.1f} s pass before the first submission can be begun (imports,"
+        f"\nOf grader's {ours.seconds:.1f} s, {ours.ready_s:.1f} s pass before the first submission is begun: imports,"
     )
-    print(
-        f"sandbox, checks, marking the reference); {rest:.1f} s go to the command line and the gradebook. Both are paid once"
-    )
-    print("a run, whatever the size of the class.")
+    print(f"sandbox, checks, marking the reference. {rest:.1f} s go to the command line and the gradebook. Both are")
+    print("paid once a run, whatever the size of the class.")
     if theirs is not None:
         print(f"\nwhole command: {theirs.seconds / ours.seconds:.1f} times nbgrader's submissions per minute")
         print(f"steady state:  {theirs.steady_s / ours.steady_s:.1f} times (target: {TARGET})")

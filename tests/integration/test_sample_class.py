@@ -20,7 +20,10 @@ from grader.jobs import Outcome, mark
 from grader.model import Record, RecordStatus, Verdict
 from grader.sandbox.bubblewrap import obstacle
 
-pytestmark = pytest.mark.skipif(obstacle() is not None, reason=f"no bubblewrap sandbox here: {obstacle()}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(obstacle() is not None, reason=f"no bubblewrap sandbox here: {obstacle()}"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "softmax-regression"
