@@ -12,11 +12,12 @@
 # %%
 import torch
 
+
 # %% exercise="scale" nbgrader={"grade": false, "grade_id": "scale", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def scale(x, factor):
     """x times factor."""
     ### BEGIN SOLUTION
-    # ruff: noqa - a notebook: long marker lines, imports where they are used
+    # ruff: noqa: E402, E501, F401 (a notebook)
     return x * factor
     ### END SOLUTION
 
@@ -25,6 +26,7 @@ def scale(x, factor):
 from grader.student import check
 
 check("scale")
+
 
 # %% exercise="total" nbgrader={"grade": false, "grade_id": "total", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def total(numbers):
@@ -39,6 +41,7 @@ def total(numbers):
 # %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-total", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # total is checked when your notebook is marked.
 
+
 # %% exercise="counter" nbgrader={"grade": false, "grade_id": "counter", "locked": false, "schema_version": 3, "solution": true, "task": false}
 class Counter:
     """Counts how often it was asked to."""
@@ -49,6 +52,7 @@ class Counter:
 
     def count(self):
         self.calls += 1
+
     ### END SOLUTION
 
 
