@@ -135,7 +135,7 @@ class Marker:
         self.link = link
         self.order = order
         self.children: dict[int, Child] = {}
-        self.tries: dict[int, int] = {}
+        self.tries: set[tuple[int, str]] = set()
         self.generation = 1
         """Counts the sandboxes of this run: one is started again when it was lost."""
 
@@ -250,14 +250,14 @@ class Marker:
         except (EOFError, OSError):
             self._lost(child, plan, "the marking process ended before it had a result")
             return
-        if header["held"] and self._lost_sandbox(child, plan) and self._again(child, plan):
+        if header["held"] and self._lost_sandbox(child, plan) and self._again(child, plan, "sandbox"):
             return
         self._forget(child)
         self.link.send_bytes(pack({"is": "record", "number": child.number}, record))
 
     def _lost(self, child: Child, plan: Plan, why: str) -> None:
         """Ours: once more, then a held record."""
-        if self._again(child, plan):
+        if self._again(child, plan, "fork"):
             return
         from grader.pipeline import broken
 
@@ -265,11 +265,11 @@ class Marker:
         record = broken(_submission(child.header, child.data), plan, why, child.header["reason"])
         self.link.send_bytes(pack({"is": "record", "number": child.number}, _dump(record)))
 
-    def _again(self, child: Child, plan: Plan) -> bool:
-        """Mark a submission once more in a new fork; False when that was done before."""
-        self.tries[child.number] = self.tries.get(child.number, 0) + 1
-        if self.tries[child.number] > 1:
+    def _again(self, child: Child, plan: Plan, lost: str) -> bool:
+        """Mark a submission once more in a new fork; False when that was done before for the same loss."""
+        if (child.number, lost) in self.tries:
             return False
+        self.tries.add((child.number, lost))
         self._forget(child)
         self._begin(child.header, child.data, plan)
         return True
