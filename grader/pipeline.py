@@ -85,9 +85,9 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
     try:
         notebook = _notebook(submission, plan.released)
     except NotANotebook as error:
-        flags = (Flag(id="unreadable", text=str(error)),)
+        unreadable = Flag(id="unreadable", text=str(error))
         results = _nothing(plan, str(error))
-        return _record(submission, plan, results, (), reason, Timing(), flags=flags, message=str(error))
+        return _record(submission, plan, results, (), reason, Timing(), flags=(unreadable,), message=str(error))
     with _session(plan) as session:
         try:
             ran = session.load(_code(notebook))
