@@ -5,13 +5,15 @@ venv=$1
 python=${PYTHON:-python3}
 "$python" -c 'import sys; print("Python", sys.version.split()[0], "at", sys.executable)'
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 say() { echo "[$1/3] $2"; }
-# torch alone first: its exact version is a CPU build where one is offered, and no range may then replace it.
+# constraints.txt is complete, so nothing is left to resolve: an old pip would take ten minutes for that.
+# torch alone first: its exact version is a CPU build where one is offered, and nothing may then replace it.
 torch=$(grep -E '^torch==' constraints.txt)
 say 1 "$torch (a few hundred MB the first time)"
-pip install --quiet --constraint constraints.txt "$torch"
+pip install --no-deps "$torch"
 say 2 "the other packages"
-pip install --quiet --constraint constraints.txt --editable '.[dev]'
-say 3 "checking"
-pip check
+pip install --no-deps --requirement constraints.txt
+pip install --no-deps --editable .
+say 3 "checking that they fit together"
+"$venv/bin/python" -m pip check
