@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.errors import GraderError, UsageError
+from grader.errors import CourseError, GraderError, Place, UsageError
 from grader.model import CheckResult, ExerciseSpec, Verdict, Visibility
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run_here(names: dict[str, Any], file: Path, exercise: str | None) -> tuple[C
         UsageError: there is no such file or exercise.
         CourseError: the check file is wrong.
     """
+    import numpy as np
     import torch
 
     from grader.guest.wire import Channel
@@ -95,7 +96,7 @@ def run_here(names: dict[str, Any], file: Path, exercise: str | None) -> tuple[C
         finally:
             wall.close()
 
-    states = random.getstate(), torch.get_rng_state()
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the notebook's own
     thread = threading.Thread(target=judge, daemon=True)
     thread.start()
     try:
@@ -103,7 +104,8 @@ def run_here(names: dict[str, Any], file: Path, exercise: str | None) -> tuple[C
         thread.join()
     finally:
         random.setstate(states[0])
-        torch.set_rng_state(states[1])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
         theirs.close()
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
@@ -174,8 +176,16 @@ def _exercises(file: Path) -> list[ExerciseSpec]:
     """The exercises that a check file names: a student has no course.yaml."""
     import ast
 
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise CourseError(
+            f"cannot be read as a check file: {type(error).__name__}: {getattr(error, 'msg', error)}",
+            place=Place(file=str(file), line=getattr(error, "lineno", None)),
+            remedy="get the file anew from your course",
+        ) from None
     names: dict[str, None] = {}
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check" and node.args:
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
