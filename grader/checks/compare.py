@@ -82,6 +82,10 @@ def agree(one: Any, other: Any) -> None:
 
 
 def _compare(actual: Any, expected: Any, bounds: _Bounds, check_dtype: bool, what: str) -> None:
+    if isinstance(expected, np.generic):
+        expected = expected.item()
+    if isinstance(actual, np.generic) and not isinstance(expected, torch.Tensor | np.ndarray):
+        actual = actual.item()
     if isinstance(expected, torch.Tensor):
         _tensor(actual, expected, bounds, check_dtype, what)
     elif isinstance(expected, np.ndarray):
@@ -195,8 +199,6 @@ def _array(actual: Any, expected: np.ndarray[Any, Any], bounds: _Bounds, check_d
 
 
 def _number(actual: Any, expected: complex, bounds: _Bounds, what: str) -> None:
-    if isinstance(actual, np.generic):
-        actual = actual.item()
     if isinstance(actual, bool) or not isinstance(actual, int | float | complex):
         _wrong_type(actual, expected, what)
     if isinstance(expected, int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from grader.wall.faults import Mismatch, Raised
@@ -107,7 +108,9 @@ def _comparable(value: Any) -> bool:
         return all(_comparable(item) for item in value)
     if isinstance(value, dict):
         return all(_comparable(item) for item in value.values())
-    return value is None or isinstance(value, bool | int | float | complex | str | torch.Tensor)
+    return value is None or isinstance(
+        value, bool | int | float | complex | str | torch.Tensor | np.ndarray | np.generic
+    )
 
 
 def _argument(path: str) -> str:

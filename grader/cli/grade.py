@@ -126,9 +126,11 @@ def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
     from grader.gradebook.journal import Journal
     from grader.jobs import journal_path
 
-    console = stderr()
     latest = Journal(journal_path(course)).latest()
     records = [record for (name, _), record in latest.items() if name == assignment.name]
+    if not records:
+        return
+    console = stderr()
     facts = AssignmentFacts(name=assignment.name, exercises=assignment.specs, due=assignment.due)
     if quiet:
         result = Gradebook(course.gradebook_url, course=course.id).sync(records, [facts])

@@ -124,6 +124,21 @@ def sound(course):
     return names
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_can_be_stopped_while_it_makes_ready(course, number):
+    """Before anybody is marked, too: exit code 7, no process left, and no gradebook of nobody."""
+    with running(course) as process:
+        assert process.stderr.readline().endswith("0 unchanged; making ready …\n")
+        until(lambda: children(process.pid), process=process)
+        started = [pid for pid, _ in family(process.pid)]
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 7
+        assert err.startswith(f"grader: stopped; 0 of {len(STUDENTS)} submissions are marked and kept\n")
+        until(lambda: all(map(is_gone, started)))
+    assert not (course / "gradebook.db").exists()
+
+
 def test_interrupting_keeps_what_was_marked(course):
     """Ctrl-C ends with exit code 7 and a sentence; marks are in journal and gradebook, and no process is left."""
     with running(course) as process:

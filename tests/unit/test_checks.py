@@ -112,6 +112,8 @@ def test_close_tells_what_kind_of_thing_is_off(actual, expected, rationale, kind
         (torch.tensor([1, 2]), torch.tensor([1, 2])),
         (3.0, 3),
         (np.float64(3.0), 3.0),
+        (np.float32(0.5), np.float64(0.5)),
+        (np.bool_(True), True),
         (math.nan, math.nan),
         (math.inf, math.inf),
         ([1.0, 2.0], (1.0, 2.0)),
@@ -613,6 +615,8 @@ def count(x): return int(x.numel())
 def several(x): return {"a": [x * 2, 3.0], "b": ("text", None, True)}
 def thing(x): return Scaler(x * 2)
 def array(x): return np.ones(3)
+def scalar(x): return np.float32(3.0)
+def other_array(x): return np.random.default_rng().random(3)
 def nan(x): return x * float("nan")
 def labels(x, y): return x[torch.arange(len(y)), y]
 def cached(x): return (x - x.max(dim=-1, keepdim=True).values).exp()
@@ -730,6 +734,7 @@ def functions():
             "strided",
             "Your function fails, or gives something else, for tensors that are not contiguous (such as x.t()).",
         ),
+        ("other_array", "determinism", "Called again with the same arguments, your function gives something else."),
         ("counts", "determinism", "Called again with the same arguments, your function gives something else."),
     ],
 )
@@ -757,7 +762,8 @@ def test_the_contract_watches_grad_and_every_argument(functions):
 
 
 @pytest.mark.parametrize(
-    "name", ["honest", "number", "count", "several", "nan", "cached", "stepwise", "with_grad", "array", "local_seed"]
+    "name",
+    ["honest", "number", "count", "several", "nan", "cached", "stepwise", "with_grad", "array", "scalar", "local_seed"],
 )
 def test_the_contract_lets_honest_functions_pass(functions, name):
     """Functions that only return keep the contract, whatever kind of thing they return."""
