@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Event", "Outcome", "journal_path", "mark", "queue"]
 
 
+AHEAD = 2
+"""Submissions that wait at the marker, so that it never waits for this process."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened in a run, for whoever shows progress."""
@@ -170,14 +174,16 @@ def mark(
         journal.lock()
         todo, kept = queue(course, assignment, journal, students=students, force=force)
         listener(Event(kind="start", total=len(todo), unchanged=len(kept)))
+        lanes = workers or os.cpu_count() or 1
         order = {
             "course": str(course.file),
             "assignment": assignment.name,
             "sandbox": sandbox,
             "seed": seed,
             "reference": reference,
+            "workers": lanes,
         }
-        run = _Run(course, assignment, journal, deque(todo), listener, workers or os.cpu_count() or 1)
+        run = _Run(course, assignment, journal, deque(todo), listener, lanes + AHEAD)
         if todo:
             run.work(order)
         outcome = Outcome(
@@ -204,7 +210,7 @@ class _Run:
         journal: Journal,
         todo: deque[tuple[str, Path, str]],
         listener: Callable[[Event], None],
-        workers: int,
+        in_flight: int,
     ) -> None:
         self.course = course
         self.assignment = assignment
@@ -212,7 +218,7 @@ class _Run:
         self.todo = todo
         self.total = len(todo)
         self.listener = listener
-        self.workers = workers
+        self.in_flight = in_flight
         self.working: dict[int, _Job] = {}
         self.marked: list[Record] = []
         self.sandbox = ""
@@ -253,7 +259,7 @@ class _Run:
     def _feed(self, link: Connection) -> None:
         number = 0
         while self.todo or self.working:
-            while self.todo and len(self.working) < self.workers:
+            while self.todo and len(self.working) < self.in_flight:
                 student, place, reason = self.todo.popleft()
                 submission = load_submission(student, place, self.assignment.name, self.course.root)
                 number += 1
@@ -266,8 +272,10 @@ class _Run:
                     "reason": reason,
                 }
                 self._send(link, order, submission.data)
-                self.listener(self._event("begin", student=student))
             header, message = self._receive(link)
+            if header["is"] == "begin":
+                self.listener(self._event("begin", student=self.working[header["number"]].submission.ref.student))
+                continue
             job = self.working.pop(int(header["number"]))
             end = LENGTH.size + LENGTH.unpack_from(message)[0]
             record = replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))

@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -135,6 +136,8 @@ class Marker:
         self.link = link
         self.order = order
         self.children: dict[int, Child] = {}
+        self.waiting: deque[tuple[dict[str, Any], bytes]] = deque()
+        """Handed over, but not begun."""
         self.tries: set[tuple[int, str]] = set()
         self.generation = 1
         """Counts the sandboxes of this run: one is started again when it was lost."""
@@ -218,9 +221,13 @@ class Marker:
                         header, data = unpack(self.link.recv_bytes())
                     except EOFError:
                         return
-                    self._begin(header, data, plan)
+                    self.waiting.append((header, data))
                 else:
                     self._collect(source, plan)
+            while self.waiting and len(self.children) < self.order["workers"]:
+                header, data = self.waiting.popleft()
+                self.link.send_bytes(pack({"is": "begin", "number": header["number"]}))
+                self._begin(header, data, plan)
             now = time.monotonic()
             for child in [each for each in self.children.values() if now > each.deadline]:
                 self._lost(child, plan, "it took far longer than its limits allow")
