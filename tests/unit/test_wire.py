@@ -1,5 +1,6 @@
 """Frames: what is sent comes back, and no bytes whatever do more than raise WireError."""
 
+import contextlib
 import json
 import math
 import socket
@@ -42,7 +43,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(
-        st.sampled_from(["t", "l", "u", "d", "c", "b", "s", "e", "y", "v", "z", "G", "o", "m", "st", "sh", "k", "n", "x", "g"])
+        st.sampled_from("t l u d c b s e y v z G o m st sh k n x g".split())
         | st.text(max_size=3),
         inner,
         max_size=4,
@@ -177,10 +178,8 @@ def test_arbitrary_headers_and_blobs_raise_nothing_else(head, blob):
 )
 def test_arbitrary_json_is_a_value_or_a_wire_error(what, blob):
     """Whatever a guest writes as a value, decoding it gives a value or WireError."""
-    try:
+    with contextlib.suppress(WireError):
         Decoder(blob, lambda _: None, lambda tensor, _what: tensor).decode(what)
-    except WireError:
-        pass
 
 
 def test_a_frame_may_not_claim_more_than_the_cap():
