@@ -228,16 +228,17 @@ class _Run:
         """Start the marker and feed it until everything is marked."""
         started = time.monotonic()
         ours, theirs = socket.socketpair()
-        # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
-        process = subprocess.Popen(  # noqa: S603 - this very interpreter
-            [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
         link = Connection(ours.detach())
+        process = None
         try:
+            # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            theirs.close()
             link.send_bytes(pack(order))
             header, _ = self._receive(link)
             self.sandbox = str(header["sandbox"])
@@ -245,16 +246,15 @@ class _Run:
             self.listener(Event(kind="ready", total=self.total))
             self._feed(link)
         except KeyboardInterrupt:
-            process.terminate()
+            if process is not None:
+                process.terminate()
             self._stopped()
         finally:
+            theirs.close()
             with contextlib.suppress(OSError):
                 link.close()
-            try:
-                process.wait(timeout=20)
-            except (subprocess.TimeoutExpired, KeyboardInterrupt):
-                process.kill()
-                process.wait()
+            if process is not None:
+                _wait_for(process)
 
     def _feed(self, link: Connection) -> None:
         number = 0
@@ -318,3 +318,12 @@ class _Run:
             f"stopped; {len(self.marked)} of {self.total} submissions are marked and kept",
             remedy="run the same command again: it goes on from there",
         )
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the marker to end its guests and itself; end it when it does not, or on another Ctrl-C."""
+    try:
+        process.wait(timeout=20)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()

@@ -43,7 +43,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(
-        st.sampled_from("t l u d c b s e y v z G o m st sh k n x g".split())
+        st.sampled_from([*"tludcbseyvzGomknxg", "st", "sh"])
         | st.text(max_size=3),
         inner,
         max_size=4,
