@@ -239,7 +239,7 @@ class _Run:
                 start_new_session=True,
             )
             theirs.close()
-            link.send_bytes(pack(order))
+            self._send(link, order)
             header, _ = self._receive(link)
             self.sandbox = str(header["sandbox"])
             self.first_s = time.monotonic() - started
@@ -288,7 +288,7 @@ class _Run:
     def _event(self, kind: str, *, student: str, record: Record | None = None) -> Event:
         return Event(kind=kind, student=student, record=record, done=len(self.marked), total=self.total)
 
-    def _send(self, link: Connection, header: dict[str, Any], data: bytes) -> None:
+    def _send(self, link: Connection, header: dict[str, Any], data: bytes = b"") -> None:
         try:
             link.send_bytes(pack(header, data))
         except OSError:
