@@ -183,7 +183,7 @@ class Snapshot:
     def __init__(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         self.tensors = {**tensors_in(args), **tensors_in(kwargs)}
         self.before = {path: self._state(tensor) for path, tensor in self.tensors.items()}
-        self.lengths = {str(i): (value, len(value)) for i, value in enumerate(args) if isinstance(value, list | dict)}
+        self.containers = {**_containers(args), **_containers(kwargs)}
 
     @staticmethod
     def _state(tensor: torch.Tensor) -> tuple[Any, ...]:
@@ -199,7 +199,8 @@ class Snapshot:
     def changed(self) -> list[str]:
         """Paths of the arguments whose value, version, ``requires_grad`` or ``.grad`` is not what it was."""
         paths = [path for path, tensor in self.tensors.items() if not self._same(tensor, self.before[path])]
-        return paths + [path for path, (value, length) in self.lengths.items() if len(value) != length]
+        now = {path: _items(value) for path, (value, _) in self.containers.items()}
+        return paths + [path for path, (_, items) in self.containers.items() if not _same_items(now[path], items)]
 
     @staticmethod
     def _same(tensor: torch.Tensor, before: tuple[Any, ...]) -> bool:
@@ -212,6 +213,28 @@ class Snapshot:
             and _identical(tensor.detach(), value)
             and (now is None if grad is None else now is not None and _identical(now.detach(), grad_value))
         )
+
+
+def _containers(value: Any, path: str = "", depth: int = 0) -> dict[str, tuple[Any, list[tuple[Any, Any]]]]:
+    """Every list and dict among the arguments with the objects in it (the arguments' own one is not the student's)."""
+    found: dict[str, tuple[Any, list[tuple[Any, Any]]]] = {}
+    if path and isinstance(value, list | dict):
+        found[path] = (value, _items(value))
+    if depth < 8 and isinstance(value, list | tuple | dict):
+        for key, item in _items(value):
+            found.update(_containers(item, f"{path}.{key}" if path else str(key), depth + 1))
+    return found
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    return list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+
+
+def _same_items(now: list[tuple[Any, Any]], before: list[tuple[Any, Any]]) -> bool:
+    """Whether these are the same objects under the same keys, in the same order."""
+    return len(now) == len(before) and all(
+        one[0] == other[0] and one[1] is other[1] for one, other in zip(now, before, strict=True)
+    )
 
 
 def _identical(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -435,3 +435,30 @@ def test_a_gradient_of_another_shape_is_a_violation():
         out, _ = wall.request("call", [x])
         with pytest.raises(Violation):
             out.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("call", "changed"),
+    [
+        ("replaces(xs)", ["0"]),
+        ("grows(xs)", ["0"]),
+        ("nested(d)", ["0.inner"]),
+        ("writes(d)", ["0.w"]),
+        ("reads(xs)", []),
+        ("reads(d)", []),
+    ],
+)
+def test_changed_containers_are_seen(call, changed):
+    """A replaced, added or written-to item of a list or dict argument is told by its path; reading tells nothing."""
+    with notebook("""
+        def replaces(xs): xs[0] = xs[0] + 1
+        def grows(xs): xs.append(1)
+        def nested(d): d["inner"].pop()
+        def writes(d): d["w"].add_(1)
+        def reads(xs): return len(xs), list(xs)
+    """) as wall:
+        name, argument = call.rstrip(")").split("(")
+        value = {"xs": [torch.ones(2), 3], "d": {"w": torch.ones(2), "inner": [1, 2]}}[argument]
+        function = getattr(Student(wall), name)
+        _, facts = wall.request("call", [function, value], options={"watch": True})
+        assert facts["mutated"] == changed
