@@ -147,7 +147,7 @@ def _command(folder: Path, *, worker_folder: Path | None, modules: tuple[str, ..
     """Bubblewrap's command line, up to and including the interpreter."""
     is_root = os.geteuid() == 0
     bwrap = shutil.which("bwrap") or "bwrap"
-    python = filesystem.interpreter()
+    python = filesystem.relocated(filesystem.interpreter())
     passwd = folder / "passwd"
     passwd.write_text(_ACCOUNTS)
     passwd.chmod(0o644)
@@ -156,7 +156,9 @@ def _command(folder: Path, *, worker_folder: Path | None, modules: tuple[str, ..
     if threading.current_thread() is threading.main_thread():
         arguments += ["--die-with-parent"]  # the kernel means the thread; the zygote also watches our pidfd
     arguments += filesystem.system_arguments()
-    binds = filesystem.python_binds(modules)
+    found = filesystem.python_binds(modules)
+    ours = filesystem.installed_packages("grader", found)
+    binds = [(source, filesystem.relocated(place)) for source, place in found]
     binds += [(str(GUEST_FOLDER), f"{filesystem.GUEST_ROOT}/grader/guest")]
     python_path = filesystem.GUEST_ROOT
     if worker_folder is not None:
@@ -166,7 +168,7 @@ def _command(folder: Path, *, worker_folder: Path | None, modules: tuple[str, ..
         arguments += ["--dir", parent]  # left to bubblewrap they would be closed to nobody
     for source, place in binds:
         arguments += ["--ro-bind", source, place]
-    for package in filesystem.installed_packages("grader", binds):
+    for package in map(filesystem.relocated, ours):
         arguments += ["--tmpfs", package, "--remount-ro", package]
     arguments += ["--ro-bind", str(passwd), "/etc/passwd", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
     arguments += ["--dir", HOME, "--dir", "/proc"]

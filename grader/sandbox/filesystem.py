@@ -13,7 +13,7 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-__all__ = ["GUEST_ROOT", "installed_packages", "interpreter", "parents", "python_binds", "system_arguments"]
+__all__ = ["GUEST_ROOT", "installed_packages", "interpreter", "parents", "python_binds", "relocated", "system_arguments"]
 
 GUEST_ROOT = "/guest"
 """Where ``grader/guest`` is bound inside: the first entry of a guest's PYTHONPATH."""
@@ -38,10 +38,23 @@ def system_arguments() -> list[str]:
     return arguments
 
 
+_COVERED = ("/tmp", "/dev", "/proc", "/home/student")  # noqa: S108 - inside
+_ELSEWHERE = "/outside"
+
+
 def interpreter() -> str:
     """This Python, as a path whose folder is free of links (its own last link tells Python which prefix is meant)."""
     folder, name = os.path.split(sys.executable)
     return os.path.join(os.path.realpath(folder), name)
+
+
+def relocated(place: str) -> str:
+    """Where a path of the host's lies inside: elsewhere if a guest's own file systems would cover it.
+
+    A virtual environment in ``/tmp`` finds its packages beside its interpreter, wherever that is.
+    """
+    covered = any(place == folder or place.startswith(folder + "/") for folder in _COVERED)
+    return _ELSEWHERE + place if covered else place
 
 
 def python_binds(modules: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -52,3 +52,11 @@ def test_an_installed_package_of_ours_is_found(monkeypatch, tmp_path):
     bound = [(str(tmp_path / "lib"), str(tmp_path / "lib"))]
     assert filesystem.installed_packages("grader", bound) == [str(site / "grader")]
     assert filesystem.installed_packages("grader", []) == []
+
+
+def test_what_a_guests_own_file_systems_would_cover_lies_elsewhere():
+    """A virtual environment in /tmp is bound outside of /tmp; everything else keeps its place."""
+    assert filesystem.relocated("/tmp/clone/.venv/bin/python") == "/outside/tmp/clone/.venv/bin/python"
+    assert filesystem.relocated("/home/student") == "/outside/home/student"
+    assert filesystem.relocated("/home/students/.venv") == "/home/students/.venv"
+    assert filesystem.relocated("/tmpfiles/.venv") == "/tmpfiles/.venv"
