@@ -13,7 +13,15 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-__all__ = ["GUEST_ROOT", "installed_packages", "interpreter", "parents", "python_binds", "relocated", "system_arguments"]
+__all__ = [
+    "GUEST_ROOT",
+    "installed_packages",
+    "interpreter",
+    "parents",
+    "python_binds",
+    "relocated",
+    "system_arguments",
+]
 
 GUEST_ROOT = "/guest"
 """Where ``grader/guest`` is bound inside: the first entry of a guest's PYTHONPATH."""
