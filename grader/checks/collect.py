@@ -97,6 +97,7 @@ def collecting(
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     said = io.StringIO()
+    _forget(files)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = pytest.main(args, plugins=[runner])
@@ -109,10 +110,14 @@ def collecting(
 
 
 def _forget(files: Sequence[CheckFile]) -> None:
-    """Have the files read anew next time: a student's kernel outlives many versions of its checks."""
+    """Have the files read anew: a student's kernel outlives many versions of its checks.
+
+    A module of the same name from elsewhere would be taken for them, and is forgotten too.
+    """
     paths = {str(file.path.resolve()) for file in files}
+    stems = {file.path.stem for file in files}
     for name, module in list(sys.modules.items()):
-        if getattr(module, "__file__", None) in paths:
+        if name in stems or getattr(module, "__file__", None) in paths:
             del sys.modules[name]
 
 

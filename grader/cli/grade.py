@@ -122,11 +122,13 @@ def _is_behind(course: Course) -> bool:
 
 def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
     """Write every mark of the assignment into nbgrader's gradebook, from the journal."""
+    from grader.cli.formgrader import write_for_formgrader
     from grader.gradebook.database import AssignmentFacts, Gradebook
     from grader.gradebook.journal import Journal
     from grader.jobs import journal_path
 
-    latest = Journal(journal_path(course)).latest()
+    journal = Journal(journal_path(course))
+    latest = journal.latest()
     records = [record for (name, _), record in latest.items() if name == assignment.name]
     if not records:
         return
@@ -137,7 +139,7 @@ def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
     else:
         with console.status("Writing the gradebook …"):
             result = Gradebook(course.gradebook_url, course=course.id).sync(records, [facts])
-    for notice in result.notices:
+    for notice in [*result.notices, *write_for_formgrader(course, assignment, records, journal)]:
         console.print(f"Note: {notice}", markup=False)
 
 
