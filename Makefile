@@ -9,7 +9,7 @@ STAMP := $(VENV)/.ready
 help:
 	@echo "make demo    set everything up and mark a sample class"
 	@echo "make test    set everything up and run every check and test"
-	@echo "make bench   the figures of docs/scale.md on this machine"
+	@echo "make bench   our speed beside nbgrader's, on this machine"
 	@echo "make release generate the students' notebooks from their solutions"
 
 demo: setup

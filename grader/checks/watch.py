@@ -63,7 +63,7 @@ def watch(
         args: passed on.
         backward: also run ``value.sum().backward()`` inside, with ``requires_grad`` set on floating-point arguments.
         meter: count operators and bytes (about 30 µs an operator).
-        flops: count FLOPs too (have the assignment preload ``torch.utils.flop_counter``: it takes a second to import).
+        flops: count FLOPs too.
         kwargs: passed on.
     """
     if type(fn) is not Remote:

@@ -109,7 +109,7 @@ class Meter(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self._flops_of: Any = {}
         if flops:
-            # More than a second unless the assignment preloads it.
+            # Imported for those who ask only: docs/design/003.
             from torch.utils.flop_counter import flop_registry
 
             self._flops_of = flop_registry
