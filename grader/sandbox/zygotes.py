@@ -178,8 +178,9 @@ class Zygote:
         with contextlib.ExitStack() as undo:
             for opened in (ours, theirs, channel.socket):  # without its channel, the keeper ends what was begun
                 undo.callback(opened.close)
-            group = hierarchy.make(f"{os.getpid()}-{next(_guests)}", limits) if hierarchy is not None else None
             try:
+                # Its folder is gone when the process that started the sandbox is starting it again.
+                group = hierarchy.make(f"{os.getpid()}-{next(_guests)}", limits) if hierarchy is not None else None
                 if group is not None:
                     undo.callback(group.close)
                 self._ask(channel, theirs, limits, grouped=group is not None)
