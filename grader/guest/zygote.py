@@ -30,6 +30,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -259,13 +260,30 @@ def _keep(
     ready = [fd for fd, _ in poller.poll(over_s * 1000)]
     if guest not in ready:
         _kill(pid)
+    cpu_limit = _cpu_limit(pid)
     status, used = _wait(pid, alone=confined)
     with contextlib.suppress(OSError):
         _send(
             connection,
-            {"event": "exit", "status": status, "cpu_s": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024},
+            {
+                "event": "exit",
+                "status": status,
+                "cpu_s": used.ru_utime + used.ru_stime,
+                "cpu_limit_s": cpu_limit,
+                "peak": used.ru_maxrss * 1024,
+            },
         )
     os._exit(0)
+
+
+def _cpu_limit(pid: int) -> int | None:
+    """What the guest's first process, now ended, had as its own limit on CPU seconds; None when it had none."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    try:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_CPU)
+    except OSError:
+        return None
+    return None if hard == resource.RLIM_INFINITY else hard
 
 
 def _kill(pid: int) -> None:
@@ -274,8 +292,7 @@ def _kill(pid: int) -> None:
 
 
 def _wait(pid: int, *, alone: bool) -> tuple[int, Any]:
-    """Wait for the guest's first process, and without a pid namespace end all others of it."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    """Collect the guest's first process, which has ended, and without a pid namespace end all others of it."""
     if not alone:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)

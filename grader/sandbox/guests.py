@@ -157,10 +157,11 @@ class ZygoteGuest:
             return self._finish(Exit(cause=lost))
         with contextlib.suppress(OSError):
             self._sample()
-        return self._finish(self._judge(message["status"]), cpu_s=message["cpu_s"])
+        return self._finish(self._judge(message), cpu_s=message["cpu_s"])
 
-    def _judge(self, status: int) -> Exit:
+    def _judge(self, report: dict[str, Any]) -> Exit:
         """Whose doing the end was."""
+        status = report["status"]
         if os.WIFEXITED(status):
             return Exit(cause=ExitCause.EXITED, code=os.WEXITSTATUS(status))
         number = os.WTERMSIG(status)
@@ -172,9 +173,12 @@ class ZygoteGuest:
             return Exit(cause=self._cause, code=number if self._cause is ExitCause.SIGNALLED else None)
         if self._last.cpu_s >= self._limits.cpu_s:  # the kernel's own limit was faster than we
             return Exit(cause=ExitCause.CPU_TIME)
-        if machine_oom_kills() > self._machine_oom_kills:  # the whole machine was out of memory
+        # A guest can bring SIGKILL upon itself, by lowering its own limit on CPU time: its own doing.
+        limit_s = report["cpu_limit_s"]
+        spent = limit_s is not None and report["cpu_s"] >= 0.9 * limit_s  # the kernel's two clocks differ a little
+        # The kernel counts every process that it killed for memory, those of other guests' control groups too.
+        if not spent and machine_oom_kills() > self._machine_oom_kills:
             return Exit(cause=ExitCause.LOST)
-        # A guest can bring SIGKILL upon itself (by lowering its own limit on CPU time): its own doing.
         return Exit(cause=ExitCause.SIGNALLED, code=number)
 
     def _finish(self, exit_: Exit, *, cpu_s: float = 0.0) -> Exit:
