@@ -109,6 +109,8 @@ class ExerciseSpec:
     """The sum of the points of its checks and manual parts."""
     manual_points: float = 0.0
     """The part of ``points`` that a person gives (free-text questions)."""
+    bonus: bool = False
+    """Whether its points come on top of what the assignment is worth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,9 +191,10 @@ def _check_exercises(solution: Notebook, assignment: Assignment, place: str) -> 
                 remedy=f"exercises of {assignment.name}: {', '.join(known)}",
             )
     points = [cell.metadata["nbgrader"].get("points", 0) for cell in solution.cells if _is_grade(cell)]
-    if points and sum(points) != assignment.points:
+    due = sum(exercise.points for exercise in assignment.exercises)
+    if points and sum(points) != due:
         raise ReleaseError(
-            f"nbgrader's cells add up to {sum(points):g} points, not {assignment.points:g}",
+            f"nbgrader's cells add up to {sum(points):g} points, not {due:g}",
             place=Place(file=place),
             remedy="make the points of the cells and of course.yaml agree",
         )

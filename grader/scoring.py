@@ -83,7 +83,7 @@ class Scored:
     """The score of one submission and how it came about."""
 
     score: float | None
-    """Points by checks after lateness, between 0 and ``max_score``; None when held."""
+    """Points by checks after lateness, between 0 and ``max_score``, or more with a bonus; None when held."""
     max_score: float
     exercises: tuple[ExerciseScore, ...]
     """In the order of the assignment. When the score is held, ``earned`` counts what is known to have passed."""
@@ -112,7 +112,8 @@ def score(results: Sequence[CheckResult], exercises: Sequence[ExerciseSpec], *, 
         )
         for exercise in exercises
     )
-    max_score = _micro(_exact(exercise.points) for exercise in exercises if _is_points(exercise.points)) / _MICRO
+    regular = [exercise.points for exercise in exercises if _is_points(exercise.points) and not exercise.bonus]
+    max_score = _micro(map(_exact, regular)) / _MICRO
 
     if reasons := _ours(results, exercises):
         steps = tuple(ScoreStep(text=reason, points=0.0) for reason in reasons)
@@ -197,7 +198,7 @@ def _exercise_steps(item: ExerciseScore, results: Sequence[CheckResult]) -> Iter
         by_checks = _micro((_exact(exercise.points), -_exact(exercise.manual_points))) / _MICRO
         noun = "check" if len(checks) == 1 else "checks"
         yield ScoreStep(
-            text=f"{exercise.title}: {passed} of {len(checks)} {noun} passed, "
+            text=f"{exercise.title}{' (bonus)' if exercise.bonus else ''}: {passed} of {len(checks)} {noun} passed, "
             f"{_number(item.earned)} of {_number(by_checks)} points",
             points=item.earned,
         )

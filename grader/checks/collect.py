@@ -149,12 +149,12 @@ def gather(
     specs = _with_dependencies(specs, first)
     order = _ordered(specs, first)
     kept = [name for name in order if only in (None, "*") or specs[name].exercise == only]
+    one_of_each = {getattr(item, "module", None): item for item in first.values()}
+    forbidden = [
+        entry for item in one_of_each.values() for entry in _forbidden(item, known if only is None else None)
+    ]
     return [
-        Check(
-            spec=specs[name],
-            items=tuple(grouped[name]),
-            policy=_policy(first[name], specs[name].exercise, known if only is None else None),
-        )
+        Check(spec=specs[name], items=tuple(grouped[name]), policy=_policy(forbidden, specs[name].exercise))
         for name in kept
     ]
 
@@ -295,9 +295,8 @@ def _ordered(specs: Mapping[str, CheckSpec], items: Mapping[str, pytest.Item]) -
     return list(done)
 
 
-def _policy(item: pytest.Item, exercise: str, known: set[str] | None) -> Policy | None:
-    entries = _forbidden(item, known)
-    entries = [entry for entry in entries if exercise in entry.exercises or "*" in entry.exercises]
+def _policy(forbidden: Sequence[Forbidden], exercise: str) -> Policy | None:
+    entries = [entry for entry in forbidden if exercise in entry.exercises or "*" in entry.exercises]
     if not entries:
         return None
     return Policy(
@@ -308,7 +307,7 @@ def _policy(item: pytest.Item, exercise: str, known: set[str] | None) -> Policy 
 
 
 def _forbidden(item: pytest.Item, known: set[str] | None) -> list[Forbidden]:
-    """The ``FORBIDDEN`` list of the file that a check lies in. Raises CourseError when it is none.
+    """The ``FORBIDDEN`` list of one check file. Raises CourseError when it is none.
 
     ``known``: the exercises that there are; None for a student, who has only the public part of them.
     """

@@ -38,7 +38,7 @@ def class_table(records: Sequence[Record], width: int) -> Table:
     earned = [[_points(score) for score in record.exercises] for record in records]
     names = [exercise.id for exercise in exercises]
     numbers = [str(number) for number in range(1, len(names) + 1)]
-    most = [f"/{exercise.points:g}" for exercise in exercises]
+    most = [f"{'+' if exercise.bonus else '/'}{exercise.points:g}" for exercise in exercises]
     flags = any(record.flags for record in records)
     taken = max([7, *(min(STUDENT, len(record.submission.student)) for record in records)])
     taken += GAP + max(map(len, ["points", *totals]), default=6)

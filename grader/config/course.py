@@ -225,6 +225,8 @@ class Exercise(_Model):
     """All points of the exercise, those that a person gives included."""
     manual_points: Points = Field(default=0.0)
     """The part of `points` that a person gives (free-text questions)."""
+    bonus: bool = False
+    """Whether its points come on top of the assignment's, so that a score can be higher than that."""
 
     @model_validator(mode="after")
     def _manual_is_part(self) -> Exercise:
@@ -239,7 +241,9 @@ class Exercise(_Model):
     @property
     def spec(self) -> ExerciseSpec:
         """The exercise in the words of the domain."""
-        return ExerciseSpec(id=self.id, title=self.title, points=self.points, manual_points=self.manual_points)
+        return ExerciseSpec(
+            id=self.id, title=self.title, points=self.points, manual_points=self.manual_points, bonus=self.bonus
+        )
 
 
 class Defaults(_Model):
@@ -274,7 +278,7 @@ class Assignment(Defaults):
     ] = None
     """When it is due, such as `2026-03-01 23:59`; in the course's time zone unless an offset is written."""
     points: Points
-    """What it is worth: the sum of the points of its exercises."""
+    """What it is worth: the sum of the points of its exercises, those with `bonus` left out."""
     exercises: tuple[Exercise, ...] = Field(min_length=1)
     """Its exercises, in the order of the notebook."""
 
@@ -282,7 +286,7 @@ class Assignment(Defaults):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Assignment:
-        total = math.fsum(exercise.points for exercise in self.exercises)
+        total = math.fsum(exercise.points for exercise in self.exercises if not exercise.bonus)
         if not math.isclose(total, self.points, rel_tol=0, abs_tol=1e-6):
             raise PydanticCustomError(
                 "points_sum",

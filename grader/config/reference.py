@@ -86,7 +86,14 @@ def _kind(field: dict[str, Any]) -> str:
         return " or ".join(kinds)
     if "const" in field:
         return f"`{field['const']}`"
-    names = {"string": "text", "number": "number", "integer": "whole number", "array": "list", "object": "mapping"}
+    names = {
+        "string": "text",
+        "boolean": "`true` or `false`",
+        "number": "number",
+        "integer": "whole number",
+        "array": "list",
+        "object": "mapping",
+    }
     if "examples" in field:
         return f"text such as `{field['examples'][0]}`"
     if field.get("type") == "array" and "enum" in field.get("items", {}):

@@ -233,9 +233,15 @@ def _cells(facts: AssignmentFacts) -> tuple[CellPlan, ...]:
     cells: dict[str, CellPlan] = {}
     for exercise in facts.exercises:
         by_checks = round(exercise.points - exercise.manual_points, 6)
+        counted = 0.0 if exercise.bonus else 1.0  # nbgrader adds the cells' points up to what the assignment is worth
         plans = [
-            CellPlan(name=exercise.id, exercise=exercise.id, max_score=by_checks, manual=False),
-            CellPlan(name=f"{exercise.id}-manual", exercise=exercise.id, max_score=exercise.manual_points, manual=True),
+            CellPlan(name=exercise.id, exercise=exercise.id, max_score=counted * by_checks, manual=False),
+            CellPlan(
+                name=f"{exercise.id}-manual",
+                exercise=exercise.id,
+                max_score=counted * exercise.manual_points,
+                manual=True,
+            ),
         ]
         if exercise.manual_points <= 0:
             plans.pop()

@@ -84,6 +84,7 @@ class _Exercise:
     earned: float
     points: float
     pending: float
+    bonus: bool
     checks: tuple[_Check, ...]
     passed: int
     """Number of checks that passed."""
@@ -241,6 +242,7 @@ def _exercise(
         earned=score.earned if score else sum(result.earned for result in checks),
         points=score.exercise.points if score else sum(result.check.points for result in checks),
         pending=score.pending if score else 0.0,
+        bonus=score.exercise.bonus if score else False,
         checks=shown,
         passed=sum(result.verdict is Verdict.PASS for result in checks),
         total=len(checks),

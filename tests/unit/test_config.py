@@ -140,6 +140,12 @@ def test_points_must_add_up(tmp_path, monkeypatch):
     )
 
 
+def test_bonus_does_not_add_up(tmp_path):
+    """The points of a bonus exercise come on top of the assignment's."""
+    text = SMALL.replace("points: 7}", "points: 7, bonus: true}").replace("points: 10", "points: 3")
+    assert load(tmp_path, text).assignments[0].specs[0].bonus
+
+
 def test_choice_with_a_typo(tmp_path, monkeypatch):
     """A value that is none of the choices lists them and says which was meant."""
     assert complaint(tmp_path, monkeypatch, SMALL.replace("defaults:", "defaults:\n  sandbox: bublewrap")) == (

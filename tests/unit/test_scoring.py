@@ -144,6 +144,14 @@ def test_question_without_checks_is_pending():
     assert scored.score == 0.0
 
 
+def test_bonus_comes_on_top():
+    """A bonus exercise adds to the score and not to what the assignment is worth."""
+    bonus = ExerciseSpec(id="poison", title="Poison", points=5.0, bonus=True)
+    scored = score([result("a", points=3), result("b", "poison", points=5)], [exercise(points=3), bonus], lateness=None)
+    assert (scored.score, scored.max_score) == (8.0, 3.0)
+    assert texts(scored)[1] == "Poison (bonus): 1 of 1 check passed, 5 of 5 points"
+
+
 # ── lateness ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
