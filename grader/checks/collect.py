@@ -150,9 +150,7 @@ def gather(
     order = _ordered(specs, first)
     kept = [name for name in order if only in (None, "*") or specs[name].exercise == only]
     one_of_each = {getattr(item, "module", None): item for item in first.values()}
-    forbidden = [
-        entry for item in one_of_each.values() for entry in _forbidden(item, known if only is None else None)
-    ]
+    forbidden = [entry for item in one_of_each.values() for entry in _forbidden(item, known if only is None else None)]
     return [
         Check(spec=specs[name], items=tuple(grouped[name]), policy=_policy(forbidden, specs[name].exercise))
         for name in kept
