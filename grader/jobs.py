@@ -17,7 +17,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Self
 
 from grader import errors
 from grader.errors import InternalError, Place, RunInterrupted, UsageError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from grader.config import Assignment, Course
     from grader.model import Record
 
-__all__ = ["Event", "Outcome", "journal_path", "mark", "queue"]
+__all__ = ["AHEAD", "Event", "Gone", "MarkerProcess", "Outcome", "journal_path", "mark", "queue"]
 
 
 AHEAD = 2
@@ -200,6 +200,92 @@ def mark(
     return outcome
 
 
+class Gone(Exception):
+    """The marker process ended without a word."""
+
+
+class MarkerProcess:
+    """A marker process: hand it submissions and take their records.
+
+    Leaving it as a context ends the process and every guest of it; on a KeyboardInterrupt at once.
+    """
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        ours, theirs = socket.socketpair()
+        self._link = Connection(ours.detach())
+        self._process = None
+        try:
+            # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            if self._process is None:
+                self._link.close()
+        self._order = order
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        assert self._process is not None
+        if kind is KeyboardInterrupt:
+            self._process.terminate()
+        with contextlib.suppress(OSError):
+            self._link.close()
+        _wait_for(self._process)
+
+    def ready(self) -> str:
+        """Wait until the reference has passed; the name of the sandbox."""
+        self._send(self._order)
+        header, _ = self._receive()
+        return str(header["sandbox"])
+
+    def hand(self, number: int, submission: Submission, reason: str, **more: Any) -> None:
+        """Hand over one submission, to be marked as soon as a core is free."""
+        ref = submission.ref
+        order = {
+            "number": number,
+            "ref": {name: getattr(ref, name) for name in ref.__slots__},
+            "problem": submission.problem,
+            "reason": reason,
+            **more,
+        }
+        self._send(order, submission.data)
+
+    def take(self) -> tuple[int, Record | None]:
+        """Wait for news of a submission: that it is being marked (None), or its record."""
+        header, message = self._receive()
+        number = int(header["number"])
+        if header["is"] == "begin":
+            return number, None
+        end = LENGTH.size + LENGTH.unpack_from(message)[0]
+        return number, replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
+
+    def _send(self, header: dict[str, Any], data: bytes = b"") -> None:
+        try:
+            self._link.send_bytes(pack(header, data))
+        except OSError as error:
+            raise Gone from error
+
+    def _receive(self) -> tuple[dict[str, Any], bytes]:
+        """The marker's next message; its errors are raised here as what they are."""
+        try:
+            header, data = unpack(self._link.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise Gone from error
+        if header["is"] == "error":
+            place = header["place"]
+            cls = getattr(errors, header["class"], InternalError)
+            where = None if place is None else Place(file=place[0], line=place[1], key=place[2])
+            raise cls(header["what"], place=where, remedy=header["remedy"])
+        return header, data
+
+
 class _Run:
     """One run against one marker process."""
 
@@ -227,36 +313,22 @@ class _Run:
     def work(self, order: dict[str, Any]) -> None:
         """Start the marker and feed it until everything is marked."""
         started = time.monotonic()
-        ours, theirs = socket.socketpair()
-        link = Connection(ours.detach())
-        process = None
+        remedy = "run the same command again: it goes on from there"
         try:
-            # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
-            process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            theirs.close()
-            self._send(link, order)
-            header, _ = self._receive(link)
-            self.sandbox = str(header["sandbox"])
-            self.first_s = time.monotonic() - started
-            self.listener(Event(kind="ready", total=self.total))
-            self._feed(link)
+            with MarkerProcess(order) as marker:
+                self.sandbox = marker.ready()
+                self.first_s = time.monotonic() - started
+                self.listener(Event(kind="ready", total=self.total))
+                self._feed(marker)
+        except Gone:
+            raise InternalError(f"the marker process ended; {self._kept()}", remedy=remedy) from None
         except KeyboardInterrupt:
-            if process is not None:
-                process.terminate()
-            self._stopped()
-        finally:
-            theirs.close()
-            with contextlib.suppress(OSError):
-                link.close()
-            if process is not None:
-                _wait_for(process)
+            raise RunInterrupted(f"stopped; {self._kept()}", remedy=remedy) from None
 
-    def _feed(self, link: Connection) -> None:
+    def _kept(self) -> str:
+        return f"{len(self.marked)} of {self.total} submissions are marked and kept"
+
+    def _feed(self, marker: MarkerProcess) -> None:
         number = 0
         while self.todo or self.working:
             while self.todo and len(self.working) < self.in_flight:
@@ -264,21 +336,12 @@ class _Run:
                 submission = load_submission(student, place, self.assignment.name, self.course.root)
                 number += 1
                 self.working[number] = _Job(number, submission, reason, time.monotonic())
-                ref = submission.ref
-                order = {
-                    "number": number,
-                    "ref": {name: getattr(ref, name) for name in ref.__slots__},
-                    "problem": submission.problem,
-                    "reason": reason,
-                }
-                self._send(link, order, submission.data)
-            header, message = self._receive(link)
-            if header["is"] == "begin":
-                self.listener(self._event("begin", student=self.working[header["number"]].submission.ref.student))
+                marker.hand(number, submission, reason)
+            at, record = marker.take()
+            if record is None:
+                self.listener(self._event("begin", student=self.working[at].submission.ref.student))
                 continue
-            job = self.working.pop(int(header["number"]))
-            end = LENGTH.size + LENGTH.unpack_from(message)[0]
-            record = replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
+            job = self.working.pop(at)
             queued = replace(record.timing, queued_s=max(0.0, time.monotonic() - job.began - record.timing.total_s))
             record = replace(record, timing=queued)
             self.journal.append(record)
@@ -287,37 +350,6 @@ class _Run:
 
     def _event(self, kind: str, *, student: str, record: Record | None = None) -> Event:
         return Event(kind=kind, student=student, record=record, done=len(self.marked), total=self.total)
-
-    def _send(self, link: Connection, header: dict[str, Any], data: bytes = b"") -> None:
-        try:
-            link.send_bytes(pack(header, data))
-        except OSError:
-            self._gone()
-
-    def _receive(self, link: Connection) -> tuple[dict[str, Any], bytes]:
-        """The marker's next message; its errors are raised here as what they are."""
-        try:
-            header, data = unpack(link.recv_bytes())
-        except (EOFError, OSError):
-            self._gone()
-        if header["is"] == "error":
-            place = header["place"]
-            cls = getattr(errors, header["class"], InternalError)
-            where = None if place is None else Place(file=place[0], line=place[1], key=place[2])
-            raise cls(header["what"], place=where, remedy=header["remedy"])
-        return header, data
-
-    def _gone(self) -> NoReturn:
-        raise InternalError(
-            f"the marker process ended; {len(self.marked)} of {self.total} submissions are marked and kept",
-            remedy="run the same command again: it goes on from there",
-        )
-
-    def _stopped(self) -> NoReturn:
-        raise RunInterrupted(
-            f"stopped; {len(self.marked)} of {self.total} submissions are marked and kept",
-            remedy="run the same command again: it goes on from there",
-        )
 
 
 def _wait_for(process: subprocess.Popen[bytes]) -> None:

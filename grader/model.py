@@ -140,6 +140,8 @@ class CheckResult:
     """Wall time on the host's clock."""
     attempts: int = 1
     """How often it was run; more than one when something of ours broke first."""
+    headroom: float | None = None
+    """The largest error of its comparisons in units of their tolerance; measured by ``grader audit`` only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grader.errors import CourseError, Place, ReleaseError
+from grader.files import replace_file
 from grader.notebook import Cell, NotANotebook, Notebook, exercise_names, read
 from grader.notebook.names import tree
 from grader.startup import without_grammars
@@ -91,7 +91,7 @@ def release(course: Course, assignment: Assignment, to: Path | None = None) -> R
     path = folder / f"{assignment.name}.ipynb"
     changed = not path.exists() or path.read_bytes() != data
     if changed:
-        _write(path, data)
+        replace_file(path, data)
     notebook = read(data)
     return Released(
         assignment=assignment.name,
@@ -428,13 +428,3 @@ def _is_not_implemented(node: ast.AST) -> bool:
 def _at(place: str, cell: Cell) -> Place:
     name = cell.grade_id or cell.exercise
     return Place(file=place, key=f"cell {cell.index + 1}" + (f" ({name})" if name else ""))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

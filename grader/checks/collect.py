@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from grader.wall.session import Policy
 from .declare import Forbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .run import Runner
 
@@ -52,6 +52,10 @@ class Collected:
     checks: tuple[Check, ...]
     runner: Runner
     """The pytest plugin through which the items are run."""
+
+    def of(self, exercises: Collection[str]) -> Collected:
+        """The checks of some exercises only."""
+        return replace(self, checks=tuple(check for check in self.checks if check.spec.exercise in exercises))
 
     @property
     def specs(self) -> tuple[CheckSpec, ...]:
@@ -252,8 +256,6 @@ def _add_up(specs: Mapping[str, CheckSpec], exercises: Sequence[ExerciseSpec], f
 
 
 def _with_dependencies(specs: dict[str, CheckSpec], items: Mapping[str, pytest.Item]) -> dict[str, CheckSpec]:
-    from dataclasses import replace
-
     gates: dict[str, list[str]] = {}
     for spec in specs.values():
         if spec.gate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -15,7 +15,26 @@ from grader.wall.host import Remote
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["agree", "close", "fail"]
+__all__ = ["HEADROOM", "agree", "close", "fail"]
+
+
+@dataclass(slots=True)
+class Headroom:
+    """How near comparisons came to their tolerance; measured for ``grader audit`` only."""
+
+    measured: bool = False
+    largest: float | None = None
+    """The largest error of a check's comparisons by value, in units of the tolerance: above 1 it failed."""
+
+    def note(self, error: float) -> None:
+        """Take one comparison's largest error in."""
+        error = min(error, MOST_HEADROOM)
+        self.largest = error if self.largest is None else max(self.largest, error)
+
+
+MOST_HEADROOM = 1e9
+"""Where no number is due, or another infinity: a record holds finite numbers only."""
+HEADROOM = Headroom()
 
 
 def fail(rationale: str, *, kind: str = "value", misconception: str | None = None) -> NoReturn:
@@ -50,12 +69,12 @@ def close(
     Raises:
         Mismatch: with what kind of thing is off; never with values.
     """
-    bounds = _Bounds(rtol=rtol, atol=atol)
+    bounds = _Bounds(rtol=rtol, atol=atol, measured=HEADROOM.measured)
     try:
         _compare(actual, expected, bounds, check_dtype, what)
     except Mismatch as mismatch:
         if mismatch.kind in ("value", "shape") and misconceptions:
-            mismatch.misconception = _misconception(actual, expected, misconceptions, bounds)
+            mismatch.misconception = _misconception(actual, expected, misconceptions, replace(bounds, measured=False))
         raise
 
 
@@ -67,6 +86,8 @@ class _Bounds:
     atol: float | None = None
     slack: float = 1.0
     """By how much the defaults are widened."""
+    measured: bool = False
+    """Whether errors are noted in ``HEADROOM``."""
 
     def of(self, relative: float, absolute: float) -> tuple[float, float]:
         """The tolerances, given the defaults for the kind of value."""
@@ -129,10 +150,20 @@ def _tensor(actual: Any, expected: torch.Tensor, bounds: _Bounds, check_dtype: b
     else:
         relative, absolute = bounds.of(*_tolerance(actual.dtype))
     same = torch.isclose(actual, expected, rtol=relative, atol=absolute, equal_nan=True)
+    if bounds.measured and actual.is_floating_point() and relative + absolute > 0:
+        HEADROOM.note(_worst(actual.double(), expected.double(), relative, absolute))
     if not same.all():
         raise Mismatch(
             _describe(actual, expected, same, relative, absolute, what), evidence=_evidence(actual, expected, same)
         )
+
+
+def _worst(actual: torch.Tensor, expected: torch.Tensor, relative: float, absolute: float) -> float:
+    """The largest error in units of its tolerance; infinite where one is not finite and the other another."""
+    same = (actual == expected) | (actual.isnan() & expected.isnan())
+    error = (actual - expected).abs() / (absolute + relative * expected.abs())
+    error = error.nan_to_num(nan=math.inf).masked_fill(same, 0.0)
+    return float(error.max()) if error.numel() else 0.0
 
 
 def _tolerance(dtype: torch.dtype) -> tuple[float, float]:
@@ -209,7 +240,10 @@ def _number(actual: Any, expected: complex, bounds: _Bounds, what: str) -> None:
         same = actual == expected
     else:
         relative, absolute = bounds.of(*_NUMBER)
-        same = abs(actual - expected) <= absolute + relative * abs(expected)
+        error, allowed = abs(actual - expected), absolute + relative * abs(expected)
+        same = error <= allowed
+        if bounds.measured and allowed > 0:
+            HEADROOM.note(error / allowed if math.isfinite(error) else math.inf)
     if not same:
         raise Mismatch(f"The value of {what} is off.", evidence=f"{actual!r} != {expected!r}")
 

@@ -28,6 +28,7 @@ from grader.wall.faults import NotWritten, Raised, SandboxLost, StudentFault
 from grader.wall.host import Student, Wall
 
 from .collect import Check, CheckFile, Collected, gather, shown
+from .compare import HEADROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,6 +217,7 @@ def _run_one(
     attempt = 0
     while attempt < 2:
         attempt += 1
+        HEADROOM.largest = None
         error: BaseException | None
         try:
             wall = open_wall(seed, check.policy)
@@ -233,6 +235,7 @@ def _run_one(
         evidence=evidence or None,
         seconds=time.monotonic() - started,
         attempts=attempt,
+        headroom=HEADROOM.largest if HEADROOM.measured else None,
     )
     return result if error is None else replace(result, **_told(error, verdict, check.spec))
 

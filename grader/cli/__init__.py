@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("grader.cli.demo:demo", "Mark a sample class and show where everything lies."),
     "doctor": ("grader.cli.doctor:doctor", "Say what this machine can enforce, and how to get the rest."),
     "release": ("grader.cli.release:release", "Make the students' notebook and prove that nothing hidden is in it."),
+    "audit": ("grader.cli.audit:audit", "Prove that an assignment is fair, before it is released."),
     "check": ("grader.cli.check:check", "Run the public checks on your notebook (for students)."),
     "grade": ("grader.cli.grade:grade", "Mark the submissions of an assignment."),
     "feedback": ("grader.cli.feedback:feedback", "Write the students' feedback pages."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ def write_for_formgrader(
         What a person should know, a sentence each.
     """
     from grader.errors import JournalError
+    from grader.files import replace_file
     from grader.gradebook.database import autograded_path
     from grader.notebook import NotANotebook, executed, read, repair
     from grader.release import read_released
@@ -59,17 +59,9 @@ def write_for_formgrader(
             continue
         with contextlib.suppress(NotANotebook, OSError):  # gone or replaced since: the gradebook has its marks
             notebook = repair(read((course.root / record.submission.path).read_bytes()), released)
-            _replace(path, json.dumps(executed(notebook, cells), ensure_ascii=True))
+            replace_file(path, json.dumps(executed(notebook, cells), ensure_ascii=True).encode())
     return notices
 
 
 def _is_older(path: Path, marked_at: str) -> bool:
     return not path.is_file() or path.stat().st_mtime < datetime.fromisoformat(marked_at).timestamp()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -18,6 +18,7 @@ from grader.config.course import (
 )
 from grader.config.load import load_course
 from grader.config.reference import reference, schema, schema_text
+from grader.config.yamlfile import dotted, read_yaml
 
 __all__ = [
     "Assignment",
@@ -29,7 +30,9 @@ __all__ = [
     "Paths",
     "SandboxNumbers",
     "closest",
+    "dotted",
     "load_course",
+    "read_yaml",
     "reference",
     "schema",
     "schema_text",

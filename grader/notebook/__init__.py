@@ -5,6 +5,7 @@ from __future__ import annotations
 from grader.notebook.cells import Cell, NotANotebook, Notebook
 from grader.notebook.executed import executed, to_json
 from grader.notebook.forbidden import forbidden_uses
+from grader.notebook.names import definitions
 from grader.notebook.read import MAX_BYTES, MAX_CELLS, read
 from grader.notebook.repair import exercise_names, repair
 
@@ -14,6 +15,7 @@ __all__ = [
     "Cell",
     "NotANotebook",
     "Notebook",
+    "definitions",
     "executed",
     "exercise_names",
     "forbidden_uses",

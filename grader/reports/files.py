@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from grader.errors import Place, UsageError
+from grader.files import replace_file
 from grader.reports.class_report import class_report
 from grader.reports.feedback import FeedbackPolicy, feedback_page
 
@@ -67,7 +66,7 @@ def write_feedback(
             name = f"{name}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
         path = folder / page_name(record.submission.assignment) / f"{name}.html"
         html = feedback_page(record, course_title=course_title, assignment_title=assignment_title, policy=policy)
-        _replace(path, html)
+        replace_file(path, html.encode())
         pages[student] = path
     return pages
 
@@ -99,25 +98,5 @@ def write_class_report(
         return "" if page is None else quote(os.path.relpath(page.resolve(), start).replace(os.sep, "/"))
 
     html = class_report(records, course_title=course_title, assignment_title=assignment_title, link=link)
-    _replace(path, html)
+    replace_file(path, html.encode())
     return path
-
-
-def _replace(path: Path, html: str) -> None:
-    """Write ``html`` to ``path`` in one step."""
-    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(html)
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UsageError(
-            f"the page cannot be written: {error.strerror or error}",
-            place=Place(file=str(path)),
-            remedy="choose a folder that you may write to and that has room",
-        ) from error

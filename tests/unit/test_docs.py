@@ -11,6 +11,7 @@ import click
 import pytest
 
 import grader.checks
+from grader.audit import Subject, judge, planned, run
 from grader.cli import COMMANDS, cli
 from grader.config import load_course
 from grader.config.reference import reference as course_reference
@@ -174,7 +175,7 @@ def test_design_notes_are_numbered_and_say_what_tests_cannot_see():
 def test_the_example_assignment_works(tmp_path):
     """The assignment that the guide writes out can be released; variants and starter get what the guide says."""
     files = dict(NAMED_FILE.findall(EXAMPLE.read_text(encoding="utf-8")))
-    assert len(files) == 8
+    assert len(files) == 11
     for name, text in files.items():
         place = tmp_path / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -205,3 +206,8 @@ def test_the_example_assignment_works(tmp_path):
     assert caught == {"standardise_values": "the squares were divided by n − 1 instead of n"}
     (right,) = (record for record in outcome.records if record.submission.student == "norm")
     assert {cell.status for cell in right.cells} <= {"ok", "text", "skipped"}
+
+    subject = Subject.of(course, assignment)
+    trials = planned(subject, seeds=[1, 2])
+    report = judge(subject, trials, run(subject, trials))
+    assert "\n".join(problem.what for problem in report.problems) == ""

@@ -1,0 +1,167 @@
+"""The notebooks of an audit, and marking them all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grader.audit.generic import KINDS, wrapping
+from grader.errors import InternalError
+from grader.jobs import AHEAD, Gone, MarkerProcess
+from grader.model import SubmissionRef
+from grader.submissions import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from grader.audit.mutants import Mutant
+    from grader.audit.subject import Subject
+    from grader.audit.variants import Variant
+    from grader.model import Record
+
+__all__ = ["Generic", "Trial", "planned", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generic:
+    """A generic wrong answer in an exercise, or in one of its functions alone."""
+
+    kind: str
+    exercise: str
+    function: str | None = None
+    """None: all that the exercise defines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One notebook to be marked."""
+
+    name: str
+    data: bytes
+    only: tuple[str, ...]
+    """Exercises whose checks are run."""
+    seed: int
+    about: str | Variant | Generic | Mutant
+    """``reference``, ``starter``, or what was changed."""
+
+
+def planned(
+    subject: Subject, *, seeds: Sequence[int], quick: bool = False, mutants: bool = True, only: str | None = None
+) -> list[Trial]:
+    """Everything that an audit marks.
+
+    Args:
+        subject: the assignment.
+        seeds: the right answers are marked with each, everything else with the first.
+        quick: run only the checks of exercises that a change can reach.
+        mutants: also mutate the solution.
+        only: the variants whose name holds this text, and nothing else but the reference.
+    """
+    every = subject.exercises
+    first = seeds[0]
+    trials = [
+        Trial(name="reference", data=subject.notebook(), only=every, seed=seed, about="reference") for seed in seeds
+    ]
+    for variant in subject.variants:
+        if only is not None and only not in variant.name:
+            continue
+        reach = subject.reached_by(variant.defines) | {variant.exercise, *variant.also_breaks}
+        needed = tuple(each for each in every if each in reach)
+        data = subject.notebook(added=variant.code)
+        if variant.right:
+            trials += [Trial(name=variant.name, data=data, only=needed, seed=seed, about=variant) for seed in seeds]
+        else:
+            checks = needed if quick else every
+            trials.append(Trial(name=variant.name, data=data, only=checks, seed=first, about=variant))
+    if only is not None:
+        return trials
+    trials.append(Trial(name="starter", data=subject.starter(), only=every, seed=first, about="starter"))
+    trials += _generic(subject, first)
+    if mutants:
+        trials += [
+            Trial(
+                name=f"{mutant.exercise}: {mutant.now}",
+                data=subject.notebook(replaced={mutant.cell: mutant.source}),
+                only=(mutant.exercise,),
+                seed=first,
+                about=mutant,
+            )
+            for mutant in subject.mutants()
+        ]
+    return trials
+
+
+def _generic(subject: Subject, seed: int) -> Iterator[Trial]:
+    for exercise in subject.exercises:
+        names = [name for name in subject.names[exercise] if not name.startswith("_")]
+        groups: list[tuple[str | None, list[str]]] = [(None, names)]
+        if len(names) > 1:
+            groups += [(name, [name]) for name in names]
+        for kind in KINDS:
+            for function, wrapped in groups:
+                about = Generic(kind=kind, exercise=exercise, function=function)
+                yield Trial(
+                    name=f"{function or exercise}: {kind}",
+                    data=subject.notebook(added=wrapping(kind, wrapped)),
+                    only=(exercise,),
+                    seed=seed,
+                    about=about,
+                )
+
+
+def run(
+    subject: Subject,
+    trials: Sequence[Trial],
+    *,
+    sandbox: str | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, str], None] = lambda _done, _name: None,
+) -> list[Record]:
+    """Mark all trials; their records, in order.
+
+    Raises:
+        CourseError: the course cannot be marked: the reference fails, points do not add up, a check file is wrong.
+        InternalError: the marker process ended.
+        KeyboardInterrupt: the user stopped it; everything is ended.
+    """
+    lanes = workers or os.cpu_count() or 1
+    records: dict[int, Record] = {}
+    order = {
+        "course": str(subject.course.file),
+        "assignment": subject.assignment.name,
+        "sandbox": sandbox,
+        "seed": trials[0].seed,
+        "reference": True,
+        "workers": lanes,
+    }
+    try:
+        with MarkerProcess(order) as marker:
+            marker.ready()
+            waiting = iter(enumerate(trials))
+            flying = 0
+            while len(records) < len(trials):
+                while flying < lanes + AHEAD and (following := next(waiting, None)) is not None:
+                    number, trial = following
+                    marker.hand(number, _submission(subject, trial), "audit", only=list(trial.only), seed=trial.seed)
+                    flying += 1
+                number, record = marker.take()
+                if record is not None:
+                    flying -= 1
+                    records[number] = record
+                    progress(len(records), trials[number].name)
+    except Gone:
+        raise InternalError("the marker process ended", remedy="run the same command again") from None
+    return [records[number] for number in range(len(trials))]
+
+
+def _submission(subject: Subject, trial: Trial) -> Submission:
+    ref = SubmissionRef(
+        student=trial.name,
+        name=trial.name,
+        assignment=subject.assignment.name,
+        path=trial.name,
+        sha256=hashlib.sha256(trial.data).hexdigest(),
+    )
+    return Submission(ref=ref, data=trial.data)
