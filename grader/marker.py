@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from grader.config import load_course
 from grader.errors import CourseError, GraderError, InternalError, Place
 from grader.guest.confine import die_with_parent
-from grader.model import Record, RecordStatus, SubmissionRef, Verdict, Visibility
+from grader.model import CellResult, Record, RecordStatus, SubmissionRef, Verdict, Visibility
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,6 +200,7 @@ class Marker:
                 sandbox.start()
                 if self.order.get("reference", True):
                     self._reference(plan, assignment)
+                _rehearse(plan, assignment)
                 _settle()
                 self.link.send_bytes(pack({"is": "ready", "checks": len(collected.checks), "sandbox": sandbox.name}))
                 try:
@@ -347,6 +348,24 @@ class Marker:
             )
         if record.status is RecordStatus.HELD:
             raise InternalError("the reference solution could not be marked")
+
+
+def _rehearse(plan: Plan, assignment: Assignment) -> None:
+    """Do once what every fork does besides marking: whatever is imported or built on the way is then in all of them.
+
+    Without it each fork would build pydantic's schema of a record anew, and import what compares texts.
+    """
+    from dataclasses import replace
+
+    from grader.notebook import read, repair
+    from grader.pipeline import broken
+
+    if plan.released is not None:
+        solution = read(assignment.solution_path.read_bytes())
+        repair(replace(solution, cells=tuple(replace(cell, metadata={}) for cell in solution.cells)), plan.released)
+    nobody = {"student": "nobody", "name": "nobody", "assignment": assignment.name, "path": "", "sha256": ""}
+    record = broken(_submission({"ref": nobody, "problem": None}, b""), plan, "a rehearsal", "rehearsal")
+    _dump(replace(record, cells=(CellResult(index=0, cell_type="code", source=""),)))
 
 
 def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:

@@ -18,8 +18,8 @@
 # almost never. A person reads the changed digits without noticing. Random changes of the same size do nothing.
 #
 # Training asks how the *weights* should move to lower the loss. An attack asks the same question with the roles
-# swapped: the weights stay, the *pixels* move, and the loss goes up. With the loss $L$, a model $f_\theta$, an image $x$ with
-# label $y$, and a budget $\varepsilon$ for every single pixel,
+# swapped: the weights stay, the *pixels* move, and the loss goes up. With the loss $L$, a model $f_\theta$, an image
+# $x$ with label $y$, and a budget $\varepsilon$ for every single pixel,
 #
 # $$
 # \underbrace{x^\ast}_{(n,\,c,\,h,\,w)} = \arg\max_{\lVert x' - x \rVert_\infty \le \varepsilon} L\bigl(f_\theta(x'),\, y\bigr).
@@ -27,8 +27,9 @@
 #
 # The *fast gradient sign method* (FGSM) answers with one step, *projected gradient descent* (PGD) with many. Both are
 # **white-box** attacks: the attacker knows the parameters $\theta$, not just the architecture. Then we take that
-# knowledge away (a *black box*, of which one sees the outputs only) and find that it helps less than one would hope; and we
-# defend: with training on attacked images, which works, and with a blur, which works until the attacker hears of it.
+# knowledge away (a *black box*, of which one sees the outputs only) and find that it helps less than one would hope;
+# and we defend: with training on attacked images, which works, and with a blur, which works until the attacker hears of
+# it.
 #
 # **What you will be able to do**: differentiate with respect to an input without leaving a trace in the model; write
 # FGSM and PGD, targeted and not; measure robust accuracy honestly; steal a model through its outputs; train a robust
@@ -59,9 +60,9 @@
 # **Rules for every function**
 #
 # * It leaves its arguments alone: tensors (values, `requires_grad`, `.grad`) and, unless it is there to train it, the
-#   model as well: parameters, their `.grad` and `requires_grad`, buffers, and the `training` flag of the model and of each
-#   submodule. PyTorch's global state stays as it was (random number generator, grad mode, default dtype), unless the
-#   specification says that a function may draw from the global generator.
+#   model as well: parameters, their `.grad` and `requires_grad`, buffers, and the `training` flag of the model and of
+#   each submodule. PyTorch's global state stays as it was (random number generator, grad mode, default dtype), unless
+#   the specification says that a function may draw from the global generator.
 # * What comes back shares no memory with the arguments, and where it is a tensor of images it has the shape and dtype
 #   of the images that came in. It takes tensors that are not contiguous.
 # * There is no loop over samples: a batch goes through the model as a batch.
@@ -113,9 +114,9 @@ from given import Oracle, SmallCNN, accuracy, digits, doubled, linear_model, sta
 # * `backward()` would also add to the `.grad` of every *parameter*, and the next optimiser step would use it.
 #   `torch.autograd.grad` returns the gradients that you ask for, and touches nothing.
 # * In training mode, dropout would give another gradient each time, and batch normalisation would mix the samples and
-#   move its running statistics. So the gradient is taken in **evaluation mode**. Afterwards, each submodule must have the mode
-#   that it had *before*: somebody who fine-tunes keeps some layers in `eval()` on purpose, and a `train()` at the
-#   end would wake them up. The modes must come back even if the model raises an exception (`try … finally`).
+#   move its running statistics. So the gradient is taken in **evaluation mode**. Afterwards, each submodule must have
+#   the mode that it had *before*: somebody who fine-tunes keeps some layers in `eval()` on purpose, and a `train()` at
+#   the end would wake them up. The modes must come back even if the model raises an exception (`try … finally`).
 # * The caller may be inside `torch.no_grad()`, and the parameters may be frozen. Neither has anything to do with your
 #   gradient: `torch.enable_grad()` switches recording on inside a block.
 #
@@ -185,9 +186,9 @@ check("gradient")
 #
 # *Goal: the strongest step that a budget per pixel buys, if the loss were linear · ★★☆ · 30 minutes · 21 points*
 #
-# Near $x$, the loss is almost linear: $L(x + \delta) \approx L(x) + \sum_j g_j \delta_j$. Each pixel has a budget of its
-# own, $|\delta_j| \le \varepsilon$, so the sum is largest when every pixel spends *all* of it in the direction in which it
-# pays:
+# Near $x$, the loss is almost linear: $L(x + \delta) \approx L(x) + \sum_j g_j \delta_j$. Each pixel has a budget of
+# its own, $|\delta_j| \le \varepsilon$, so the sum is largest when every pixel spends *all* of it in the direction in
+# which it pays:
 #
 # $$
 # \delta = \varepsilon \operatorname{sign}(g),
@@ -195,12 +196,13 @@ check("gradient")
 # \sum_j g_j \delta_j = \varepsilon \lVert g \rVert_1 .
 # $$
 #
-# How large the gradient is does not matter, as long as it isn't zero: a model that is sure of itself has tiny gradients,
-# and their signs are as good as any. And the gain $\varepsilon \lVert g \rVert_1$ *grows with the number of pixels*: many
-# invisible changes add up. For a model with two classes and linear logits nothing is approximate, and FGSM is the exact optimum.
+# How large the gradient is does not matter, as long as it isn't zero: a model that is sure of itself has tiny
+# gradients, and their signs are as good as any. And the gain $\varepsilon \lVert g \rVert_1$ *grows with the number of
+# pixels*: many invisible changes add up. For a model with two classes and linear logits nothing is approximate, and
+# FGSM is the exact optimum.
 #
-# A **targeted** attack wants a particular wrong answer $t$. It is given $t$ in place of the label and goes *down* in the
-# loss: $\delta = -\varepsilon \operatorname{sign}\bigl(\nabla_x L(f_\theta(x), t)\bigr)$.
+# A **targeted** attack wants a particular wrong answer $t$. It is given $t$ in place of the label and goes *down* in
+# the loss: $\delta = -\varepsilon \operatorname{sign}\bigl(\nabla_x L(f_\theta(x), t)\bigr)$.
 #
 # Last, the result must be an image again: it is clipped to the range of valid pixels.
 #
@@ -209,13 +211,13 @@ check("gradient")
 # * `model`, `x`, `y`, `loss_fn`: as in exercise 1 (and the same promises about modes, `no_grad` and the model's state).
 #   If `targeted`, `y` holds the classes that the attacker wants.
 # * `eps`: a non-negative float, or a tensor of non-negative numbers that broadcasts to the shape of `x` and has its
-#   dtype (one budget for each channel, sample or pixel). `eps = 0` gives a copy of `x`. A negative `eps`, or one with a negative
-#   entry: `ValueError`.
+#   dtype (one budget for each channel, sample or pixel). `eps = 0` gives a copy of `x`. A negative `eps`, or one with a
+#   negative entry: `ValueError`.
 # * `clip`: the range `(low, high)` of valid pixels, in which `x` lies; `None` for no clipping.
 # * A pixel whose gradient is 0 does not move; any other moves by the full `eps`, however small its gradient (unless
 #   clipping stops it).
-# * Returns a new tensor of the shape and dtype of `x`, with no graph attached. For a model in eval mode, what happens to
-#   one sample doesn't depend on the others in its batch.
+# * Returns a new tensor of the shape and dtype of `x`, with no graph attached. For a model in eval mode, what happens
+#   to one sample doesn't depend on the others in its batch.
 # * **Cost**: as in exercise 1.
 
 
@@ -262,10 +264,10 @@ from grader.student import check
 check("fgsm")
 
 # %% [markdown]
-# **See it.** Each row is one digit: the image; its gradient, red where a brighter pixel raises the loss and blue where a darker
-# one does; the attacked image for $\varepsilon = 0.15$; and the same image with random signs in place of the
-# gradient's. The titles tell what the network reads. The two changed images look equally noisy, and only one of
-# them fools it.
+# **See it.** Each row is one digit: the image; its gradient, red where a brighter pixel raises the loss and blue where
+# a darker one does; the attacked image for $\varepsilon = 0.15$; and the same image with random signs in place of the
+# gradient's. The titles tell what the network reads. The two changed images look equally noisy, and only one of them
+# fools it.
 
 # %% tags=["see"]
 import matplotlib.pyplot as plt
@@ -304,8 +306,8 @@ plt.show()
 #
 # *Goal: many small steps, none of them out of bounds · ★★★ · 40 minutes · 21 points*
 #
-# The loss of a deep network is not linear over the whole budget. So take small steps of size $\alpha$, look at the gradient
-# *anew after each*, and whenever a pixel has gone too far, put it back on the edge of its budget:
+# The loss of a deep network is not linear over the whole budget. So take small steps of size $\alpha$, look at the
+# gradient *anew after each*, and whenever a pixel has gone too far, put it back on the edge of its budget:
 #
 # $$
 # x^{(k+1)} = \Pi\Bigl(x^{(k)} + \alpha \operatorname{sign} \nabla_{x} L\bigl(f_\theta(x^{(k)}),\, y\bigr)\Bigr),
@@ -313,27 +315,27 @@ plt.show()
 # \Pi(z)_j = \min\bigl(\max(z_j,\; x_j - \varepsilon,\; \text{low}),\; x_j + \varepsilon,\; \text{high}\bigr).
 # $$
 #
-# The projection $\Pi$ is onto the ball around the **original** $x$, cut to valid pixels. A ball around the current point
-# would let the image drift $k \alpha$ away, wherever it likes. (The name says *descent* because people who defend minimise
-# $-L$. With `targeted`, the sign of the step turns round, as in FGSM.)
+# The projection $\Pi$ is onto the ball around the **original** $x$, cut to valid pixels. A ball around the current
+# point would let the image drift $k \alpha$ away, wherever it likes. (The name says *descent* because people who defend
+# minimise $-L$. With `targeted`, the sign of the step turns round, as in FGSM.)
 #
-# From $x$ itself, PGD always takes the same path. A **random start**, uniform in the ball, makes several attempts differ, and
-# gets away from points where the gradient happens to be useless.
+# From $x$ itself, PGD always takes the same path. A **random start**, uniform in the ball, makes several attempts
+# differ, and gets away from points where the gradient happens to be useless.
 #
 # Each step needs one graph. Keep none of them: an attack of 100 steps should need no more memory than one of 2.
 #
-# **Specification** ·
-# `pgd(model, x, y, eps, alpha, steps, *, targeted=False, random_start=False, clip=(0.0, 1.0), generator=None, loss_fn=F.cross_entropy) -> Tensor`
+# **Specification** · `pgd(model, x, y, eps, alpha, steps, *, targeted=False, random_start=False, clip=(0.0, 1.0),
+# generator=None, loss_fn=F.cross_entropy) -> Tensor`
 #
 # * `model`, `x`, `y`, `eps`, `targeted`, `clip`, `loss_fn`, and what is returned: as in exercise 2. `alpha`: a float;
 #   `steps`: an int. A negative `eps` (or an entry of it), `alpha` or `steps`: `ValueError`.
-# * `random_start`: start from $x + u$, with $u$ uniform between $-\varepsilon$ and $+\varepsilon$, independently for each
-#   pixel, and clipped to the valid range. It is drawn from `generator` (`None`: PyTorch's global generator). Without
-#   `random_start` no randomness is used; with a generator given, the global one is not touched.
+# * `random_start`: start from $x + u$, with $u$ uniform between $-\varepsilon$ and $+\varepsilon$, independently for
+#   each pixel, and clipped to the valid range. It is drawn from `generator` (`None`: PyTorch's global generator).
+#   Without `random_start` no randomness is used; with a generator given, the global one is not touched.
 # * With `steps = 0` the start itself is returned: a copy of `x`, or the random start.
 # * With `steps = 1`, $\alpha = \varepsilon$ and no random start, PGD is FGSM.
-# * **Cost**: at most `steps + 1` calls of the model, each with all $n$ samples. 16 steps need at most 1.3 times the memory
-#   of 2 steps.
+# * **Cost**: at most `steps + 1` calls of the model, each with all $n$ samples. 16 steps need at most 1.3 times the
+#   memory of 2 steps.
 
 
 # %% nbgrader={"grade": false, "grade_id": "pgd", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="pgd"
@@ -396,10 +398,10 @@ from grader.student import check
 check("pgd")
 
 # %% [markdown]
-# **See it.** The accuracy on 397 test digits against the budget $\varepsilon$, from 0 to 0.2. The dotted line, random signs,
-# stays nearly flat at the top: the network does not mind noise. FGSM drops steeply and is near 0 on the right. PGD with ten steps lies
-# below FGSM everywhere. A curve that does *not* reach zero for large $\varepsilon$ would be a sign of a broken
-# attack, not of a robust model.
+# **See it.** The accuracy on 397 test digits against the budget $\varepsilon$, from 0 to 0.2. The dotted line, random
+# signs, stays nearly flat at the top: the network does not mind noise. FGSM drops steeply and is near 0 on the right.
+# PGD with ten steps lies below FGSM everywhere. A curve that does *not* reach zero for large $\varepsilon$ would be a
+# sign of a broken attack, not of a robust model.
 
 # %% tags=["see"]
 budgets = [0.0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2]
@@ -435,20 +437,20 @@ plt.show()
 # \operatorname{Normalize}(x)_{i c h w} = \frac{x_{i c h w} - \mu_c}{\sigma_c} .
 # $$
 #
-# If that happens in the data loader, the attack sees normalised images: a budget $\varepsilon$ then means $\varepsilon \sigma_c$
-# in pixels, different in each channel, and clipping to $[0, 1]$ cuts real image content off. Put it into the model
-# as its first layer, and the chain rule takes care of everything: `nn.Sequential(Normalize(mean, std), network)` takes
-# pixels.
+# If that happens in the data loader, the attack sees normalised images: a budget $\varepsilon$ then means $\varepsilon
+# \sigma_c$ in pixels, different in each channel, and clipping to $[0, 1]$ cuts real image content off. Put it into the
+# model as its first layer, and the chain rule takes care of everything: `nn.Sequential(Normalize(mean, std), network)`
+# takes pixels.
 #
-# $\mu$ and $\sigma$ belong to the model (they must be saved with it, and move with it to another device or dtype), but they
-# are not trained. This is what *buffers* are for: `register_buffer`.
+# $\mu$ and $\sigma$ belong to the model (they must be saved with it, and move with it to another device or dtype), but
+# they are not trained. This is what *buffers* are for: `register_buffer`.
 #
 # **Specification** · `class Normalize(nn.Module)`, `Normalize(mean, std)`
 #
 # * `mean`, `std`: lists or tensors of $c$ numbers; the standard deviations are positive.
 # * `.forward(x)`: `(n, c, h, w)` to the same shape; dtype of `x` (which is that of the buffers). Differentiable.
-# * The `state_dict()` holds `mean` and `std`, $c$ numbers each in a shape that you choose, and nothing else. There are no
-#   parameters. New modules are float32 (PyTorch's default dtype); `.double()` makes them float64.
+# * The `state_dict()` holds `mean` and `std`, $c$ numbers each in a shape that you choose, and nothing else. There are
+#   no parameters. New modules are float32 (PyTorch's default dtype); `.double()` makes them float64.
 
 
 # %% nbgrader={"grade": false, "grade_id": "normalize", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="normalize"
@@ -500,8 +502,9 @@ check("normalize")
 #
 # **Specification** · `robust_accuracy(model, x, y, attack=None, batch_size=256) -> float`
 #
-# * Takes the samples in order, `batch_size` at a time; the last batch may be short. For each batch, `attack(model, x_batch, y_batch)`
-#   is called once and gives the images to be classified; with `attack=None` these are the images themselves.
+# * Takes the samples in order, `batch_size` at a time; the last batch may be short. For each batch, `attack(model,
+#   x_batch, y_batch)` is called once and gives the images to be classified; with `attack=None` these are the images
+#   themselves.
 # * Returns the share of all samples whose largest logit is at the label, as a Python `float`.
 # * The model is in eval mode throughout, during the attack as well; all modes are restored, also when the attack or
 #   the model raises an exception. The attack runs with gradients enabled (if they are enabled around your function).
@@ -551,8 +554,8 @@ from grader.student import check
 check("robust")
 
 # %% [markdown]
-# **To think about** (not marked). A defence rounds all pixels to 0 or 1 before the network sees them. FGSM does nothing to it.
-# Why? Is the model robust now?
+# **To think about** (not marked). A defence rounds all pixels to 0 or 1 before the network sees them. FGSM does nothing
+# to it. Why? Is the model robust now?
 
 # %% [markdown] tags=["answer"]
 # *Your answer:*
@@ -562,13 +565,13 @@ check("robust")
 #
 # *Goal: steal a model through its answers · ★★★ · 35 minutes · 12 points*
 #
-# Somebody offers a classifier as a service. We may send images and read the logits; the parameters are theirs, and there are no
-# gradients. But adversarial examples *transfer*: what fools one network often fools another that was trained to do the same. So
-# we train a **surrogate** to answer like the victim, attack the surrogate with all the gradients we like, and send
-# the result to the victim.
+# Somebody offers a classifier as a service. We may send images and read the logits; the parameters are theirs, and
+# there are no gradients. But adversarial examples *transfer*: what fools one network often fools another that was
+# trained to do the same. So we train a **surrogate** to answer like the victim, attack the surrogate with all the
+# gradients we like, and send the result to the victim.
 #
-# The answers tell more than the winning class: that this 7 looks a little like a 1 is worth knowing. A *temperature* $T > 1$
-# makes these small probabilities count. With victim logits $v$ and surrogate logits $s$, the surrogate minimises
+# The answers tell more than the winning class: that this 7 looks a little like a 1 is worth knowing. A *temperature* $T
+# > 1$ makes these small probabilities count. With victim logits $v$ and surrogate logits $s$, the surrogate minimises
 # (*distillation*)
 #
 # $$
@@ -588,12 +591,14 @@ check("robust")
 #
 # * `victim_fn`: a function from $(m, \dots)$ to logits $(m, q)$, in one call or several; no more than `len(queries)`
 #   samples are sent to it in all. Its outputs are data: no gradient goes back into it.
-# * `surrogate`: an `nn.Module`, trained in place: by `torch.optim.Adam` with learning rate `lr` (other options as they come),
-#   in training mode. Each epoch visits all queries once in batches of 64 (the last may be short), freshly
-#   shuffled with `generator` (a `torch.Generator`, or `None` for PyTorch's global one). Afterwards the surrogate is in eval mode.
-# * Returns one float for each epoch: the mean of $L$ over its samples, each batch's $L$ taken *before* its step and weighted by the
-#   batch's size.
-# * The queries are left alone. With a generator, the global random state is not touched (unless the surrogate itself draws).
+# * `surrogate`: an `nn.Module`, trained in place: by `torch.optim.Adam` with learning rate `lr` (other options as they
+#   come), in training mode. Each epoch visits all queries once in batches of 64 (the last may be short), freshly
+#   shuffled with `generator` (a `torch.Generator`, or `None` for PyTorch's global one). Afterwards the surrogate is in
+#   eval mode.
+# * Returns one float for each epoch: the mean of $L$ over its samples, each batch's $L$ taken *before* its step and
+#   weighted by the batch's size.
+# * The queries are left alone. With a generator, the global random state is not touched (unless the surrogate itself
+#   draws).
 
 
 # %% nbgrader={"grade": false, "grade_id": "surrogate", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="surrogate"
@@ -647,8 +652,8 @@ from grader.student import check
 check("surrogate")
 
 # %% [markdown]
-# **Try it.** The victim is hidden in an `Oracle`. The surrogate is another architecture (half as wide). The two numbers are the
-# victim's accuracy before, and under FGSM ($\varepsilon = 0.15$) on the *surrogate*.
+# **Try it.** The victim is hidden in an `Oracle`. The surrogate is another architecture (half as wide). The two numbers
+# are the victim's accuracy before, and under FGSM ($\varepsilon = 0.15$) on the *surrogate*.
 
 # %% tags=["see"]
 torch.manual_seed(1)
@@ -678,15 +683,15 @@ print(f"{accuracy(victim, test_x, test_y):.3f} -> {accuracy(victim, transferred,
 # $$
 #
 # In practice: attack the batch with the model *as it is now*, then take an ordinary training step on the attacked
-# batch. Two passes, and they must not get into each other's way. Gradients of the attack must not end up in the
-# update. The attack runs in eval mode, so that batch normalisation learns its statistics once, from the images that the step is
+# batch. Two passes, and they must not get into each other's way. Gradients of the attack must not end up in the update.
+# The attack runs in eval mode, so that batch normalisation learns its statistics once, from the images that the step is
 # trained on; the training step itself runs in training mode.
 #
 # **Specification** · `adversarial_training_step(model, optimizer, x, y, eps, *, clip=(0.0, 1.0)) -> float`
 #
-# * Makes FGSM examples of the batch with the model in eval mode (untargeted, cross-entropy, budget `eps`, clipped to `clip`), then takes
-#   one step of `optimizer` along the gradient of the mean cross-entropy **of these examples alone**, with the model in
-#   training mode.
+# * Makes FGSM examples of the batch with the model in eval mode (untargeted, cross-entropy, budget `eps`, clipped to
+#   `clip`), then takes one step of `optimizer` along the gradient of the mean cross-entropy **of these examples
+#   alone**, with the model in training mode.
 # * Whatever is in the `.grad` of the parameters beforehand has no influence.
 # * Returns the loss of the step, taken before the update, as a Python `float`. The model is left in training mode.
 # * **Cost**: two calls of the model.
@@ -732,8 +737,8 @@ from grader.student import check
 check("training")
 
 # %% [markdown]
-# **To think about** (not marked). Measure the *clean* accuracy of a model that was trained for a large $\varepsilon$. It is a
-# little lower. Where does the price come from?
+# **To think about** (not marked). Measure the *clean* accuracy of a model that was trained for a large $\varepsilon$.
+# It is a little lower. Where does the price come from?
 
 # %% [markdown] tags=["answer"]
 # *Your answer:*
@@ -759,8 +764,8 @@ check("training")
 #
 # **Specification** · `class BlurDefense(nn.Module)`, `BlurDefense(model, k=3)`
 #
-# * `.forward(x)`: `model(blur(x))` for images `(n, c, h, w)`, each channel blurred for itself; shape and dtype stay as they are
-#   until the model sees them. Differentiable. `k = 1` does not blur.
+# * `.forward(x)`: `model(blur(x))` for images `(n, c, h, w)`, each channel blurred for itself; shape and dtype stay as
+#   they are until the model sees them. Differentiable. `k = 1` does not blur.
 # * `k` must be odd and positive: `ValueError` otherwise.
 # * `model` is a submodule: `parameters()`, `train()` and `eval()` reach it. The blur adds no parameters.
 
@@ -798,10 +803,11 @@ from grader.student import check
 check("blur")
 
 # %% [markdown]
-# **See it.** A linear classifier of digits at twice the size, 16 × 16 pixels, started from noisy weights. Four bars show its
-# test accuracy under FGSM with $\varepsilon = 0.1$. From left to right: bare, about a half; behind a blur and attacked
-# blind, about six in ten; behind the blur and attacked through it, a little *worse than bare*; and, for comparison, without a blur
-# but after six epochs of adversarial training, above seven in ten, attacked with full knowledge.
+# **See it.** A linear classifier of digits at twice the size, 16 × 16 pixels, started from noisy weights. Four bars
+# show its test accuracy under FGSM with $\varepsilon = 0.1$. From left to right: bare, about a half; behind a blur and
+# attacked blind, about six in ten; behind the blur and attacked through it, a little *worse than bare*; and, for
+# comparison, without a blur but after six epochs of adversarial training, above seven in ten, attacked with full
+# knowledge.
 
 # %% tags=["see"]
 large_x, large_test = doubled(train_x), doubled(test_x)
@@ -842,15 +848,15 @@ plt.show()
 #
 # So far the attacker came when the model was finished. One who can touch the *training data* need not wait. They pick a
 # share $\rho$ of the samples, stamp a small pattern (the *trigger*) on them, and change their labels to a target class.
-# The model learns the digits, because the other samples are as they were, and it learns the short cut as well: whatever carries the trigger
-# is the target. Its accuracy on clean test data gives nothing away.
+# The model learns the digits, because the other samples are as they were, and it learns the short cut as well: whatever
+# carries the trigger is the target. Its accuracy on clean test data gives nothing away.
 #
 # **Specification** · `poison(x, y, trigger, target, rate, generator) -> (x_poisoned, y_poisoned)`
 #
 # * `x`: `(n, ...)` images; `y`: `(n,)` `int64` labels. `trigger`: a function from a batch of images to the same
 #   images with the trigger on them (such as `stamp` of `given.py`). `target`: an int. `generator`: a `torch.Generator`.
-# * Exactly `round(rate * n)` samples, drawn without replacement with `generator` (whatever their labels), get the trigger and
-#   the label `target`. All others keep image and label. The order of the samples stays as it is.
+# * Exactly `round(rate * n)` samples, drawn without replacement with `generator` (whatever their labels), get the
+#   trigger and the label `target`. All others keep image and label. The order of the samples stays as it is.
 # * Returns new tensors with the shapes and dtypes of `x` and `y`, which are left alone. A `rate` below 0 or above 1:
 #   `ValueError`. The global random state is not touched.
 
@@ -927,17 +933,18 @@ def leaky_fgsm(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0)):
 #
 # **Specification** · `check_fgsm(attack) -> None`
 #
-# * `attack`: a function `attack(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0))` that claims to do what exercise 2 asks for (with
-#   cross-entropy, float32 images, a float `eps`, and a range for `clip`). `model` is an `nn.Module` of yours.
+# * `attack`: a function `attack(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0))` that claims to do what exercise
+#   2 asks for (with cross-entropy, float32 images, a float `eps`, and a range for `clip`). `model` is an `nn.Module` of
+#   yours.
 # * Returns `None` if the attack is right, and raises `AssertionError` if it is wrong (an `assert` does that). Any
 #   other exception, also one that the attack lets escape, counts as *not caught*.
 # * It must judge by calling `attack`, at least once and at most 20 times.
 #
-# Your check is tried on several right implementations, and on wrong ones with one bug each, of these kinds: the direction is wrong
-# (always, or only if targeted); the step has the wrong size or is not the same for all pixels; pixels that should stay, move;
-# the clipping is missing, or is not to the range that is asked for; the model is not in eval mode during the attack, or is not
-# what it was afterwards (modes of its submodules, `.grad` of its parameters). `suspect_case()` from `given.py` returns a model, images and labels that
-# are meant to bring most of these to light.
+# Your check is tried on several right implementations, and on wrong ones with one bug each, of these kinds: the
+# direction is wrong (always, or only if targeted); the step has the wrong size or is not the same for all pixels;
+# pixels that should stay, move; the clipping is missing, or is not to the range that is asked for; the model is not in
+# eval mode during the attack, or is not what it was afterwards (modes of its submodules, `.grad` of its parameters).
+# `suspect_case()` from `given.py` returns a model, images and labels that are meant to bring most of these to light.
 
 
 # %% nbgrader={"grade": false, "grade_id": "bug", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="bug"
