@@ -314,11 +314,14 @@ def test_mlp_modes(student, rng):
 # ------------------------------------------------------------------------------------------------------ 7. mc
 
 
-def noisy_outputs(state, x, first, second):
+def noisy_outputs(state, x, first, second, *, batch=False):
     """What ``given.NoisyNet`` gives with these factors of its two noisy layers, one output a sample."""
     outputs = []
     for one, other in zip(first, second, strict=True):
-        normed = (x * one - state["norm.running_mean"]) / (state["norm.running_var"] + 1e-5).sqrt()
+        mean, variance = state["norm.running_mean"], state["norm.running_var"]
+        if batch:
+            mean, variance = (x * one).mean(0), (x * one).var(0, correction=0)
+        normed = (x * one - mean) / (variance + 1e-5).sqrt()
         hidden = (normed * state["norm.weight"] + state["norm.bias"]).tanh() * other
         outputs.append(hidden @ state["last.weight"].T + state["last.bias"])
     return torch.stack(outputs)
@@ -368,6 +371,9 @@ def test_mc_values(student, given, rng):
                 "the layers of class Dropout were off": only_second.mean(0),
                 "the samples were summed; their mean is due": samples.sum(0),
                 "only one sample was taken": samples[0],
+                "batch normalisation was in training mode as well": (
+                    lambda state=state, x=x: noisy_outputs(state, x, first, second, batch=True).mean(0)
+                ),
             },
         )
         close(

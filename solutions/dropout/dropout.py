@@ -63,7 +63,8 @@
 # **Rules for every function and module**
 #
 # * It leaves its arguments alone (values, `requires_grad`, `.grad`), and PyTorch's global state as well: grad mode,
-#   default dtype. Its result shares no memory with its arguments; only *in evaluation* it may be `x` itself.
+#   default dtype. Its result shares no memory with its arguments; only where nothing is dropped, in evaluation and for
+#   $p = 0$, it may be `x` itself.
 # * **Random numbers** come from the `torch.Generator` that is handed in. Then the global generators are not touched,
 #   and generators in equal states give equal results. `generator=None` means PyTorch's global generator, as everywhere
 #   in PyTorch. Nobody but the caller ever *seeds* anything. What needs no randomness, such as dropout in evaluation,
@@ -708,11 +709,11 @@ plt.show()
 # * always the same number of entries is dropped, instead of one coin for each;
 # * the generator that is handed in is ignored, or seeded anew, so that every call gives the same mask;
 # * the gradient is not that of the formula: cut off, or passed through without the mask;
-# * `p=1` gives `nan`, in the value or in the gradient; the dtype of `x` is not kept.
+# * `p=1` gives `nan`, in the value or in the gradient; `float64` comes back as `float32`.
 #
 # Each wrong one has just one of these bugs. It shows it for matrices of any size from 20 × 20 up, and for every $p$
-# strictly between 0 and 1, with two exceptions: some factors happen to be right at $p = 0.5$, and `nan` comes at $p =
-# 1$ only.
+# strictly between 0 and 1, with two exceptions: some factors happen to be right at $p = 0.5$, and `nan` comes at
+# $p = 1$ only.
 #
 # **Specification** · `check_dropout(fn) -> None`
 #

@@ -1,0 +1,15 @@
+"""The generator is not handed on.
+
+exercise: dropout2d
+caught-by: dropout2d_values
+"""
+
+
+def dropout2d(x, p=0.5, training=True, generator=None):
+    if x.ndim != 4:
+        raise ValueError("x")
+    if not 0 <= p <= 1:
+        raise ValueError("p")
+    if not training:
+        return x
+    return x * dropout_mask((*x.shape[:2], 1, 1), p, dtype=x.dtype)

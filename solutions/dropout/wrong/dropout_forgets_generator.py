@@ -1,0 +1,14 @@
+"""The generator is not handed on.
+
+exercise: dropout
+caught-by: dropout_values
+also-breaks: module, dropout2d
+"""
+
+
+def dropout(x, p=0.5, training=True, generator=None):
+    if not 0 <= p <= 1:
+        raise ValueError("p")
+    if not training:
+        return x
+    return x * dropout_mask(x.shape, p, dtype=x.dtype)

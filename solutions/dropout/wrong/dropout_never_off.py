@@ -1,0 +1,12 @@
+"""The flag training is ignored.
+
+exercise: dropout
+caught-by: dropout_evaluation
+also-breaks: module, dropout2d, mlp
+"""
+
+
+def dropout(x, p=0.5, training=True, generator=None):
+    if not 0 <= p <= 1:
+        raise ValueError("p")
+    return x * dropout_mask(x.shape, p, generator=generator, dtype=x.dtype)

@@ -1,0 +1,13 @@
+"""training is False by default.
+
+exercise: dropout
+caught-by: dropout_arguments
+"""
+
+
+def dropout(x, p=0.5, training=False, generator=None):
+    if not 0 <= p <= 1:
+        raise ValueError("p")
+    if not training:
+        return x
+    return x * dropout_mask(x.shape, p, generator=generator, dtype=x.dtype)

@@ -1,0 +1,15 @@
+"""The survivors are left as they are.
+
+exercise: dropout
+caught-by: dropout_values
+also-breaks: module, dropout2d, mlp
+told: the survivors were not scaled; they are divided by 1 − p
+"""
+
+
+def dropout(x, p=0.5, training=True, generator=None):
+    if not 0 <= p <= 1:
+        raise ValueError("p")
+    if not training:
+        return x
+    return x * (torch.rand(x.shape, generator=generator) >= p)

@@ -1,0 +1,19 @@
+"""The samples are summed.
+
+exercise: mc
+caught-by: mc_values
+told: the samples were summed; their mean is due
+"""
+
+
+def mc_dropout_predict(model, x, n_samples):
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in flags:
+            module.training = isinstance(module, (Dropout, StandardDropout))
+        with torch.no_grad():
+            samples = torch.stack([model(x) for _ in range(n_samples)])
+    finally:
+        for module, flag in flags:
+            module.training = flag
+    return samples.sum(0), samples.std(0, correction=0)

@@ -1,0 +1,21 @@
+"""The probabilities in reverse order.
+
+exercise: mlp
+caught-by: mlp_rates, mlp_modules
+told: the probabilities were used in reverse order
+"""
+
+
+class DropoutMLP(nn.Module):
+    def __init__(self, d_in, hidden, d_out, p):
+        super().__init__()
+        if len(hidden) != len(p):
+            raise ValueError("p")
+        layers = []
+        for width, rate in zip(hidden, p[::-1]):
+            layers += [nn.Linear(d_in, width), nn.ReLU(), Dropout(rate)]
+            d_in = width
+        self.layers = nn.Sequential(*layers, nn.Linear(d_in, d_out))
+
+    def forward(self, x):
+        return self.layers(x)

@@ -1,0 +1,22 @@
+"""All weights start at zero.
+
+exercise: mlp
+caught-by: mlp_trains
+"""
+
+
+class DropoutMLP(nn.Module):
+    def __init__(self, d_in, hidden, d_out, p):
+        super().__init__()
+        if len(hidden) != len(p):
+            raise ValueError("p")
+        layers = []
+        for width, rate in zip(hidden, p):
+            layers += [nn.Linear(d_in, width), nn.ReLU(), Dropout(rate)]
+            d_in = width
+        self.layers = nn.Sequential(*layers, nn.Linear(d_in, d_out))
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x):
+        return self.layers(x)

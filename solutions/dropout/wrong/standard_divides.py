@@ -1,0 +1,21 @@
+"""Evaluation divides by 1 − p.
+
+exercise: standard
+caught-by: standard_values
+told: evaluation divided by 1 − p; it multiplies
+"""
+
+
+class StandardDropout(nn.Module):
+    def __init__(self, p=0.5, generator=None):
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError("p")
+        self.generator = generator
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x / (1 - self.p)
+        keep = (torch.rand(x.shape, generator=self.generator) >= self.p).to(x.dtype)
+        return x * keep

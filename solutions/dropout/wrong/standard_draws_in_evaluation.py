@@ -1,0 +1,18 @@
+"""The coins are flipped in evaluation too, and not used.
+
+exercise: standard
+caught-by: standard_generator
+"""
+
+
+class StandardDropout(nn.Module):
+    def __init__(self, p=0.5, generator=None):
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError("p")
+        self.generator = generator
+        self.p = p
+
+    def forward(self, x):
+        keep = (torch.rand(x.shape, generator=self.generator) >= self.p).to(x.dtype)
+        return x * keep if self.training else x * (1 - self.p)
