@@ -83,6 +83,19 @@ class Subject:
             for mutant in mutants(cell.source, exercise=str(cell.exercise), cell=cell.index)
         ]
 
+    def handed_in(self, variant: Variant) -> bytes:
+        """A notebook as a student would hand the variant in: in the place of the solution, or right below it."""
+        code = variant.code
+        docstring = ast.parse(code).body[0]
+        code = "\n".join(code.split("\n")[docstring.end_lineno :]).strip()
+        own = [cell for cell in self.cells if cell.cell_type == "code" and cell.exercise is not None]
+        touched = [cell for cell in own if set(definitions(cell.source)) & set(variant.defines)]
+        if not touched:
+            return self.notebook(added=code)
+        last = touched[-1]
+        alone = len(touched) == 1 and set(definitions(last.source)) <= set(variant.defines)
+        return self.notebook(replaced={last.index: code if alone else f"{last.source}\n\n\n{code}"})
+
     def starter(self) -> bytes:
         """The notebook as it is released."""
         return self.assignment.notebook_path.read_bytes()

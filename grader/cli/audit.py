@@ -123,7 +123,7 @@ def _show(console: Console, report: Report, page: Path) -> None:
     parts = [
         f"{report.runs_of_right} runs of right answers over {report.seeds} {'seed' if report.seeds == 1 else 'seeds'}",
         f"{report.flakes} unsteady",
-        f"{wrong} wrong variants",
+        f"{wrong} wrong {'variant' if wrong == 1 else 'variants'}",
         f"{report.generic} generic wrong answers",
         f"{report.mutants} mutants, {100 * report.kill_rate:.1f} % caught ({report.equivalent} equivalent)",
         f"{len(report.checks)} checks in {report.reference_s:.1f} s",

@@ -15,20 +15,25 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+RIGHT = 5
+NAMES = ("olga", "amara", "ben", "chiara", "dmitri", "elif", "femi", "greta", "hana", "ivan", "jonas", "keiko", "luis",
+         "mei", "noah", "pavel", "quinn", "rosa")  # fmt: skip
+
 
 @click.command()
 @assignment_argument
+@click.option("--assignment", "named", metavar="ASSIGNMENT", help="The same, as an option.")
 @course_option
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), show_default=True)
 @click.option("--sandbox", type=click.Choice(["auto", "bubblewrap", "docker", "none"]), help="Overrides course.yaml.")
-def demo(assignment: str | None, course_path: Path, to: Path, sandbox: str | None) -> int:
+def demo(assignment: str | None, named: str | None, course_path: Path, to: Path, sandbox: str | None) -> int:
     """Mark the sample class of ASSIGNMENT in the sandbox and show where marks, pages and report lie."""
     from grader.cli.feedback import write_pages
     from grader.cli.grade import mark_class, sentence
     from grader.cli.report import write_report
     from grader.cli.table import class_table
 
-    course, chosen = open_course(course_path, assignment)
+    course, chosen = open_course(course_path, named or assignment)
     students = set_up(course, chosen, to)
     there, sample = open_course(to / "course.yaml", chosen.name)
     console = stdout()
@@ -55,8 +60,7 @@ def set_up(course: Course, assignment: Assignment, to: Path) -> int:
 
     sample = assignment.solution_folder / "class"
     folders = sorted(path for path in sample.iterdir() if path.is_dir()) if sample.is_dir() else []
-    if not folders:
-        raise UsageError(f"{assignment.name} has no sample class", remedy="try another assignment")
+    made_up = {} if folders else _made_up(course, assignment)
     if to.exists() and any(to.iterdir()) and not (to / "course.yaml").is_file():
         raise UsageError(f"{to} is not empty and is no demo", remedy="choose another folder with --to")
     for name in ("assignments", "solutions", "submitted"):
@@ -64,8 +68,32 @@ def set_up(course: Course, assignment: Assignment, to: Path) -> int:
     to.mkdir(parents=True, exist_ok=True)
     shutil.copy2(course.file, to / "course.yaml")
     for each in course.assignments:
-        shutil.copytree(each.folder, to / "assignments" / each.name)
-        shutil.copytree(each.solution_folder, to / "solutions" / each.name, ignore=shutil.ignore_patterns("class"))
+        if each is assignment or (each.folder.is_dir() and each.solution_folder.is_dir()):
+            shutil.copytree(each.folder, to / "assignments" / each.name)
+            shutil.copytree(each.solution_folder, to / "solutions" / each.name, ignore=shutil.ignore_patterns("class"))
     for folder in folders:
         shutil.copytree(folder, to / "submitted" / folder.name / assignment.name)
-    return len(folders)
+    for student, data in made_up.items():
+        place = to / "submitted" / student / assignment.name
+        place.mkdir(parents=True)
+        (place / f"{assignment.name}.ipynb").write_bytes(data)
+    return len(folders) + len(made_up)
+
+
+def _made_up(course: Course, assignment: Assignment) -> dict[str, bytes]:
+    """A class from the assignment's variants: some right, a wrong one for every exercise, one untouched."""
+    from grader.audit import Subject
+    from grader.errors import UsageError
+
+    subject = Subject.of(course, assignment)
+    right = [variant for variant in subject.variants if variant.right][:RIGHT]
+    wrong = [
+        next(variant for variant in subject.variants if variant.exercise == exercise)
+        for exercise in subject.exercises
+        if any(variant.exercise == exercise for variant in subject.variants)
+    ]
+    if not right + wrong:
+        remedy = "write variants in solutions/, or a class/ folder; docs/writing-an-assignment.md shows how"
+        raise UsageError(f"{assignment.name} has no sample class", remedy=remedy)
+    handed_in = [subject.starter(), subject.notebook(), *map(subject.handed_in, right + wrong)]
+    return dict(zip(NAMES, handed_in, strict=False))
