@@ -164,9 +164,9 @@ def test_module_values(student, rng):
     """Dropout drops and scales in training, gives x in evaluation, and gradients pass."""
     for dtype in BOTH_DTYPES:
         x = nonzero(rng, 20, 30, dtype=dtype).requires_grad_()
-        layer = student.Dropout(0.3, seeded(rng))
-        judge(layer(x), x, 0.3, nonzero(rng, 20, 30, dtype=dtype))
-        result = contract(layer.eval(), x, may_alias=True)
+        layer = student.Dropout(0.3, seeded(rng)).eval()
+        result = contract(layer, x, may_alias=True)
+        judge(layer.train()(x), x, 0.3, nonzero(rng, 20, 30, dtype=dtype))
         close(result, x, misconceptions={"evaluation multiplied by 1 − p": x.detach() * 0.7}, what="evaluation")
 
 
@@ -190,8 +190,9 @@ def test_standard_values(student, rng):
         for p in (0.3, 0.75):
             x = nonzero(rng, 20, 30, dtype=dtype).requires_grad_()
             value, upstream = x.detach(), nonzero(rng, 20, 30, dtype=dtype)
-            layer = student.StandardDropout(p, seeded(rng))
-            result = layer(x)
+            layer = student.StandardDropout(p, seeded(rng)).eval()
+            evaluated = contract(layer, x)
+            result = layer.train()(x)
             kept = survivors(result, x.shape).to(dtype)
             close(
                 result,
@@ -205,9 +206,8 @@ def test_standard_values(student, rng):
                 },
             )
             close(gradient_of(result * upstream, x), kept * upstream, what="the gradient in training")
-            result = contract(layer.eval(), x)
             close(
-                result,
+                evaluated,
                 value * (1 - p),
                 what="the result in evaluation",
                 misconceptions={
@@ -216,7 +216,7 @@ def test_standard_values(student, rng):
                     "evaluation divided by 1 − p; it multiplies": value / (1 - p),
                 },
             )
-            close(gradient_of(result * upstream, x), (1 - p) * upstream, what="the gradient in evaluation")
+            close(gradient_of(evaluated * upstream, x), (1 - p) * upstream, what="the gradient in evaluation")
 
 
 @check("standard", points=2, hint="(1 − p) times the weight, and the bias as it was: W((1 − p)x) + b.")
@@ -350,7 +350,7 @@ def test_mc_values(student, given, rng):
     for dtype in BOTH_DTYPES:
         state = random_state(rng)
         layers = given.stand_in(student.Dropout, first), given.stand_in(student.StandardDropout, second)
-        model = given.NoisyNet(*layers).to(dtype)
+        model = given.NoisyNet(*layers).to(dtype).train(dtype == torch.float64)
         model.load_state_dict(state)
         x = nonzero(rng, 5, 4, dtype=dtype)
         state = {name: value.to(dtype) for name, value in state.items()}

@@ -205,6 +205,10 @@ def test_dropout_independence(student, rng):
     zeros = dropped(student.dropout(ones(300).expand(200, 300).t(), 0.4, True, seeded(rng)), (300, 200))
     right_rate(zeros, 0.4)
     independent(zeros, 0.4)
+    generator, x = seeded(rng), ones(40, 50)
+    counts = {dropped(student.dropout(x, 0.4, True, generator), (40, 50)).sum().item() for _ in range(8)}
+    if len(counts) == 1:
+        fail("Each call drops the same number of entries.", kind="randomness")
 
 
 @check("dropout", points=2, hint="Make the mask in the dtype of x; a float32 mask turns float16 into float32.")
@@ -627,7 +631,7 @@ def layers_of(model):
 def test_mlp_rates(student, rng):
     """DropoutMLP uses each probability in its own layer: with p = 1 there, and there only, nothing passes."""
     x = nonzero(rng, 6, 5)
-    for p in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)):
+    for p in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)):
         model = student.DropoutMLP(5, (7, 6, 4), 3, p).double()
         layers = layers_of(model)
 

@@ -1,7 +1,7 @@
 """Frequencies within 0.5 %.
 
 exercise: bug
-caught-by: bug_right
+caught-by: bug_shown
 """
 
 

@@ -2,7 +2,7 @@
 
 exercise: dropout
 caught-by: dropout_evaluation
-also-breaks: module
+also-breaks: module, dropout2d, mlp
 """
 
 

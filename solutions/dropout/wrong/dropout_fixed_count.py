@@ -2,7 +2,7 @@
 
 exercise: dropout
 caught-by: dropout_independence
-also-breaks: module, mlp
+also-breaks: module, dropout2d, mlp
 """
 
 

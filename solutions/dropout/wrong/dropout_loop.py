@@ -2,6 +2,7 @@
 
 exercise: dropout
 caught-by: dropout_cost
+also-breaks: dropout2d
 """
 
 

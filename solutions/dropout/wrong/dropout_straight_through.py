@@ -2,7 +2,7 @@
 
 exercise: dropout
 caught-by: dropout_values
-also-breaks: module, dropout2d, mlp
+also-breaks: module
 told: the gradient ignores the mask; what was dropped learns nothing
 """
 

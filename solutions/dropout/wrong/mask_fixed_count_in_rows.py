@@ -2,7 +2,7 @@
 
 exercise: mask
 caught-by: mask_independence, mask_counts
-also-breaks: dropout, module, mlp
+also-breaks: dropout, module, dropout2d, mlp
 """
 
 

@@ -2,7 +2,7 @@
 
 exercise: mask
 caught-by: mask_independence
-also-breaks: dropout, module, dropout2d, mlp
+also-breaks: dropout, module, mlp
 """
 
 

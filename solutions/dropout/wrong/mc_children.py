@@ -2,6 +2,7 @@
 
 exercise: mc
 caught-by: mc_values
+told: the layers of class StandardDropout were off
 """
 
 

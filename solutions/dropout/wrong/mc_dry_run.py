@@ -1,7 +1,7 @@
 """One more call, to learn the shape of the output.
 
 exercise: mc
-caught-by: mc_values
+caught-by: mc_only_dropout
 """
 
 

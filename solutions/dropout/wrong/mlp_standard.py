@@ -1,7 +1,7 @@
 """Layers of the older convention.
 
 exercise: mlp
-caught-by: mlp_noise
+caught-by: mlp_values
 """
 
 
