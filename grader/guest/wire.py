@@ -146,9 +146,8 @@ class Channel:
         blob = self._take(blob_length, deadline)
         return parse_header(head), blob
 
-    def receive_fd(self, *, deadline: float = math.inf) -> int:
+    def receive_fd(self) -> int:
         """One descriptor, sent beside a single byte right after a frame (guest side only)."""
-        del deadline
         _, fds, _, _ = socket.recv_fds(self.sock, 1, 1)
         if len(fds) != 1:
             raise WireError("a descriptor was announced and did not come")

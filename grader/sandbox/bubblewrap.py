@@ -21,18 +21,14 @@ import os
 import shutil
 import subprocess
 import threading
-import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 from grader.errors import SandboxUnavailable
 from grader.guest.confine import HOME
 from grader.sandbox import cgroups, filesystem
-from grader.sandbox.base import Capability, Limits
-from grader.sandbox.zygotes import GUEST_FOLDER, MODULES, WORKER, Launch, Zygote, guest_environment
-
-if TYPE_CHECKING:
-    from grader.sandbox.guests import ZygoteGuest
+from grader.sandbox.base import Capability
+from grader.sandbox.forking import ForkingSandbox
+from grader.sandbox.zygotes import GUEST_FOLDER, MODULES, Launch, Zygote, guest_environment
 
 __all__ = ["BubblewrapSandbox", "obstacle"]
 
@@ -42,95 +38,18 @@ _WORKER_PLACE = "/worker"
 _ACCOUNTS = "root:x:0:0::/:/bin/false\nstudent:x:1000:1000::/home/student:/bin/sh\n"
 
 
-class BubblewrapSandbox:
-    """Guests forked from a zygote in a bubblewrap. See ``grader.sandbox.base.Sandbox`` for the contract.
-
-    Args:
-        preload: modules that the zygote imports besides torch, numpy and IPython (``matplotlib.pyplot``).
-        worker: for tests and the conformance suite: the module whose ``serve(wall, limits)`` runs in guests.
-        worker_folder: where that module lies; bound read-only. None for the grader's own.
-        use_cgroups: False watches over ``/proc`` even where control groups could be had.
-    """
+class BubblewrapSandbox(ForkingSandbox):
+    """Guests forked from a zygote in a bubblewrap. See ``grader.sandbox.base.Sandbox`` for the contract."""
 
     name = "bubblewrap"
-
-    def __init__(
-        self,
-        *,
-        preload: tuple[str, ...] = (),
-        worker: str = WORKER,
-        worker_folder: Path | None = None,
-        use_cgroups: bool = True,
-    ) -> None:
-        self._preload = preload
-        self._worker = worker
-        self._worker_folder = worker_folder
-        self._use_cgroups = use_cgroups
-        self._owner = os.getpid()
-        self._warming = False
-        self._zygote: Zygote | None = None
-        self._hierarchy: cgroups.Hierarchy | None = None
-        self._guests: weakref.WeakSet[ZygoteGuest] = weakref.WeakSet()
-
-    def start(self) -> None:
-        """Have a warm zygote; a new one after it was lost. Raises SandboxUnavailable with a remedy."""
-        if not self._warming:
-            self.launch()
-        assert self._zygote is not None
-        self._warming = False
-        try:
-            self._zygote.ready()
-        except SandboxUnavailable as error:
-            raise SandboxUnavailable(error.what, remedy=error.remedy or _remedy()) from error
-
-    def launch(self) -> None:
-        """Begin to warm a zygote and return at once. Raises SandboxUnavailable with a remedy."""
-        self.close()
-        if shutil.which("bwrap") is None:
-            raise SandboxUnavailable("bubblewrap is not installed", remedy=_INSTALL)
-        try:
-            self._zygote = Zygote(self._launch())
-        except SandboxUnavailable as error:
-            raise SandboxUnavailable(error.what, remedy=error.remedy or _remedy()) from error
-        self._warming = True
-        self._hierarchy = cgroups.find() if self._use_cgroups else None
-        if self._hierarchy is not None:
-            self._hierarchy.open()
-
-    def spawn(self, limits: Limits) -> ZygoteGuest:
-        """Fork a fresh guest."""
-        if self._zygote is None:
-            raise SandboxUnavailable("the sandbox has not been started")
-        guest = self._zygote.spawn(limits, self._hierarchy)
-        self._guests.add(guest)
-        return guest
 
     def capabilities(self) -> tuple[Capability, ...]:
         """What holds on this machine, by trying."""
         return _capabilities(use_cgroups=self._use_cgroups)
 
-    def close(self) -> None:
-        """End the zygote and all guests. In a forked process: the guests of that process only."""
-        for guest in list(self._guests):
-            guest.close()
-        self._guests.clear()
-        if os.getpid() != self._owner:
-            return
-        if self._zygote is not None:
-            self._zygote.close()
-            self._zygote = None
-        if self._hierarchy is not None:
-            self._hierarchy.close()
-            self._hierarchy = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def _launch(self) -> Launch:
+        if shutil.which("bwrap") is None:
+            raise SandboxUnavailable("bubblewrap is not installed", remedy=_INSTALL)
         return Launch(
             command=functools.partial(_command, worker_folder=self._worker_folder, modules=self._modules()),
             confine=True,
@@ -138,6 +57,9 @@ class BubblewrapSandbox:
             worker=self._worker,
             count_processes=_counts_processes(),
         )
+
+    def _remedy(self) -> str:
+        return _remedy()
 
     def _modules(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name.partition(".")[0] for name in (*MODULES, *self._preload)))

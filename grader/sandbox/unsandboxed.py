@@ -9,77 +9,22 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from grader.errors import SandboxUnavailable
-from grader.sandbox import cgroups
-from grader.sandbox.base import Capability, Limits
-from grader.sandbox.zygotes import GUEST_FOLDER, WORKER, Launch, Zygote, guest_environment
+from grader.sandbox.base import Capability
+from grader.sandbox.forking import ForkingSandbox
+from grader.sandbox.zygotes import GUEST_FOLDER, Launch, guest_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from grader.sandbox.guests import ZygoteGuest
-
 __all__ = ["UnsandboxedSandbox"]
 
 
-class UnsandboxedSandbox:
-    """Guests without walls. See ``grader.sandbox.base.Sandbox`` for the contract.
-
-    Args:
-        preload: modules that the zygote imports besides torch, numpy and IPython.
-        worker: for tests: the module whose ``serve(wall, limits)`` runs in guests.
-        worker_folder: where that module lies. None for the grader's own.
-    """
+class UnsandboxedSandbox(ForkingSandbox):
+    """Guests without walls. See ``grader.sandbox.base.Sandbox`` for the contract."""
 
     name = "none"
-
-    def __init__(
-        self, *, preload: tuple[str, ...] = (), worker: str = WORKER, worker_folder: Path | None = None
-    ) -> None:
-        self._preload = preload
-        self._worker = worker
-        self._worker_folder = worker_folder
-        self._owner = os.getpid()
-        self._warming = False
-        self._zygote: Zygote | None = None
-        self._hierarchy: cgroups.Hierarchy | None = None
-        self._guests: weakref.WeakSet[ZygoteGuest] = weakref.WeakSet()
-
-    def start(self) -> None:
-        """Have a warm zygote. Raises SandboxUnavailable."""
-        if not self._warming:
-            self.launch()
-        assert self._zygote is not None
-        self._warming = False
-        self._zygote.ready()
-
-    def launch(self) -> None:
-        """Begin to warm a zygote and return at once. Raises SandboxUnavailable."""
-        self.close()
-        self._warming = True
-        self._zygote = Zygote(
-            Launch(
-                command=self._command,
-                confine=False,
-                preload=self._preload,
-                worker=self._worker,
-                count_processes=False,  # the limit would count all of the user's processes
-            )
-        )
-        self._hierarchy = cgroups.find()
-        if self._hierarchy is not None:
-            self._hierarchy.open()
-
-    def spawn(self, limits: Limits) -> ZygoteGuest:
-        """Fork a fresh guest."""
-        if self._zygote is None:
-            raise SandboxUnavailable("the sandbox has not been started")
-        guest = self._zygote.spawn(limits, self._hierarchy)
-        self._guests.add(guest)
-        return guest
 
     def capabilities(self) -> tuple[Capability, ...]:
         """What little holds."""
@@ -94,26 +39,14 @@ class UnsandboxedSandbox:
             Capability(id="gpu", holds=False, how="guests are told of no GPU"),
         )
 
-    def close(self) -> None:
-        """End the zygote and all guests. In a forked process: the guests of that process only."""
-        for guest in list(self._guests):
-            guest.close()
-        self._guests.clear()
-        if os.getpid() != self._owner:
-            return
-        if self._zygote is not None:
-            self._zygote.close()
-            self._zygote = None
-        if self._hierarchy is not None:
-            self._hierarchy.close()
-            self._hierarchy = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+    def _launch(self) -> Launch:
+        return Launch(
+            command=self._command,
+            confine=False,
+            preload=self._preload,
+            worker=self._worker,
+            count_processes=False,  # the limit would count all of the user's processes
+        )
 
     def _command(self, folder: Path) -> list[str]:
         """The interpreter, in an environment of its own; ``folder`` is the zygote's private one."""
