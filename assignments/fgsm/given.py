@@ -70,6 +70,12 @@ class Oracle(nn.Module):
         """Map a batch (n, ...) to what the function says of it."""
         return self.function(x)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "Oracle":
+        """A copy asks the same function."""
+        twin = Oracle(self.function)
+        twin.training = self.training
+        return twin
+
 
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Handwritten digits, 8 × 8 pixels between 0 and 1, as (train_x, train_y, test_x, test_y).

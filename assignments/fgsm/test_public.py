@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from grader.checks import check, close, contract, fail, forbid, probe, spy, watch
 
-# Policy for all exercises, told to students at the top of the notebook.
-FORBIDDEN = [forbid("*", names=("torch.Tensor.data.__set__",), instead="detach, clone and torch.no_grad")]
+# Policy told to students at the top of the notebook. Modules are left out: converting them assigns to parameters' data.
+FUNCTIONS = ("gradient", "fgsm", "pgd", "robust", "surrogate", "training", "poison", "bug")
+FORBIDDEN = [forbid(*FUNCTIONS, names=("torch.Tensor.data.__set__",), instead="detach, clone and torch.no_grad")]
 
 BOTH_DTYPES = (torch.float64, torch.float32)
 
@@ -272,7 +273,7 @@ def test_robust_values(student, given, rng):
         contract(student.robust_accuracy, model, x, y, attack, batch_size=4),
         0.3,
         misconceptions={
-            "the accuracies of the batches were averaged; a short batch counts too much then": (0.25 + 0.5 + 0.5) / 3,
+            "the accuracies of the batches were averaged; a short batch counts too much then": (0.0 + 0.5 + 0.5) / 3,
             "the attack was ignored": 0.7,
         },
     )
@@ -347,7 +348,7 @@ def one_step(weight, bias, x, y, lr):
 
 @check("training", points=3, gate=True, hint="fgsm first; then model.train(), zero_grad, the loss, backward and step.")
 def test_training_step(student, given, rng):
-    """adversarial_training_step takes one step along the gradient on FGSM examples and returns their loss as a float."""
+    """adversarial_training_step takes one step on FGSM examples and returns their loss, from before it, as a float."""
     y = torch.tensor([2, 0, 1, 1])
     for strided in (False, True):
         weight, bias, x = randn(rng, 3, 4), randn(rng, 3), torch.rand(4, 1, 2, 2, generator=rng, dtype=torch.float64)
@@ -493,6 +494,17 @@ def accepts(student, attack):
     return accepted
 
 
+@probe
+def twice(student, attack):
+    """Run check_fgsm after two different seeds; return the states of the global generator, and the grad mode."""
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        student.check_fgsm(attack)
+        states.append(torch.get_rng_state())
+    return states, torch.is_grad_enabled()
+
+
 @check("bug", points=1, gate=True, hint="Compare with what is right on images near 0 and 1, where clipping matters.")
 def test_bug_shown(student):
     """check_fgsm accepts a right implementation and raises AssertionError for the one that does not clip."""
@@ -500,3 +512,8 @@ def test_bug_shown(student):
         fail("A right implementation was taken for wrong.")
     if accepts(student, unclipped_fgsm):
         fail("The implementation without clipping was taken for right.")
+    states, grad_mode = twice(student, right_fgsm)
+    if torch.equal(*states):
+        fail("The global random generator is seeded; use a generator of your own.", kind="randomness")
+    if not grad_mode:
+        fail("Gradients were switched off and stayed off.", kind="side-effect")

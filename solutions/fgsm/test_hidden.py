@@ -66,7 +66,7 @@ def attacked(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0)):
 def network(given, seed, **options):
     """A small network with settled batch normalisation here, in eval mode, and its twin beside the student's code."""
     torch.manual_seed(seed)
-    options = {"size": 4, "width": 2, "classes": 3, "dtype": F64} | options
+    options = {"size": 4, "width": 4, "classes": 3, "dtype": F64} | options
     here = HERE.SmallCNN(**options)
     here.train()
     with torch.no_grad():
@@ -259,7 +259,7 @@ def test_gradient_cost(student, given, rng):
 
 
 def cheap(function, given, rng, *args):
-    """End the check if an attack of one step costs more than 3.3 forward passes, or more operations for more samples."""
+    """End the check if an attack of one step costs more than 3.3 forward passes, or if operations grow with n."""
     model = given.SmallCNN()
     x, y = torch.rand(32, 1, 8, 8, generator=rng), torch.zeros(32, dtype=torch.int64)
     forward = watch(model, x, flops=True).flops
@@ -370,8 +370,8 @@ def test_fgsm_loss(student, given, rng):
     x, y = middle(rng, 4, 1, 4, 4), randn(rng, 4, 3)
 
     def loss(logits, wanted):
-        """A loss of a regression."""
-        return (logits - wanted).square().sum()
+        """A reward turned into a loss."""
+        return (logits * wanted).sum()
 
     sign = slope_of(here, x, y, loss).sign()
     close(
@@ -385,7 +385,7 @@ def test_fgsm_loss(student, given, rng):
     "fgsm", points=1, hint="In eval mode nothing mixes the samples; nor should your own code, by a norm or a maximum."
 )
 def test_fgsm_batch(student, given, rng):
-    """What fgsm does to one sample does not depend on the others in the batch, with batch normalisation and dropout too."""
+    """What fgsm does to one sample does not depend on the others in its batch, whatever layers the model has."""
     here, there = network(given, 10, batch_norm=True, dropout=0.5)
     prepare(student, there, [True], [False], None)
     x, y = rand(rng, 5, 1, 4, 4), torch.tensor([0, 2, 1, 1, 0])
@@ -551,7 +551,7 @@ def test_pgd_random_start(student, given, rng):
 
 @check("pgd", points=2, hint="Pass generator on to torch.rand, and never seed; without a random start draw nothing.")
 def test_pgd_generator(student, given, rng):
-    """pgd draws from the generator that it is given, from the global one otherwise, and nothing without random start."""
+    """pgd draws from the generator that it is given, or else from the global one, and nothing without random start."""
     model, x, y = given.linear_model(randn(rng, 3, 6)), middle(rng, 2, 6), torch.tensor([2, 0])
 
     def start(generator, **options):
@@ -587,7 +587,7 @@ def test_pgd_errors(student, given, rng):
 
 @check("pgd", points=1, hint="Is the gradient taken at the current point? Does the projection undo the steps?")
 def test_pgd_stronger(student, given):
-    """pgd is stronger than a single step of fgsm: it gets a network's accuracy lower, and finds a target class more often."""
+    """pgd does more harm to a network's accuracy than a single step of fgsm, and reaches a target class."""
     x, y = TEST_X[:200], TEST_Y[:200]
     model = given.SmallCNN()
     model.load_state_dict(dict(VICTIM.state_dict()))
@@ -642,9 +642,6 @@ def test_normalize_buffers(student):
         close(state["std"].flatten(), torch.tensor([0.25, 0.5]), what="the buffer std")
         if list(module.parameters()):
             fail("There is a parameter: mean and std are not trained.")
-        if isinstance(mean, torch.Tensor):
-            module.load_state_dict({name: 2 * value for name, value in state.items()})
-            close((mean, std), (torch.tensor([0.5, 0.25]), torch.tensor([0.25, 0.5])), what="the arguments")
         close(module.double().state_dict()["std"].dtype == F64, True, what="the conversion by .double()")
 
 
@@ -696,22 +693,23 @@ def test_robust_attack(student, given, rng):
     """robust_accuracy runs the attack with gradients enabled and with the model in eval mode."""
     here, there = network(given, 16, batch_norm=True, dropout=0.5)
     prepare(student, there, MIXED[0], [False], None)
-    x, y = rand(rng, 12, 1, 4, 4), torch.randint(0, 3, (12,), generator=rng)
+    x = rand(rng, 40, 1, 4, 4)
+    y = here(x).detach().argmax(1)
+    # An attack strong enough to turn about half of the answers.
+    eps = next(e / 200 for e in range(1, 200) if HERE.accuracy(here, attacked(here, x, y, e / 200), y) <= 0.6)
 
     def attack(model, images, labels):
-        """An attack that needs gradients; it goes as far as one can."""
-        return attacked(model, images, labels, 0.5) if torch.is_grad_enabled() else images
+        """An attack that needs gradients."""
+        return attacked(model, images, labels, eps) if torch.is_grad_enabled() else images
 
-    for fn, expected in (
-        (attack, HERE.accuracy(here, attacked(here, x, y, 0.5), y)),
-        (None, HERE.accuracy(here, x, y)),
-    ):
-        close(student.robust_accuracy(there, x, y, fn, batch_size=5), expected, atol=1e-6, rtol=0)
+    for fn, images in ((attack, attacked(here, x, y, eps)), (None, x)):
+        expected = HERE.accuracy(here, images, y)
+        close(student.robust_accuracy(there, x, y, fn, batch_size=16), expected, atol=1e-6, rtol=0)
 
 
 @check("robust", points=2, hint="Note the mode of every module first, and put each back in a finally block.")
 def test_robust_modes(student, given, rng):
-    """robust_accuracy leaves the model as it was, and restores all modes after an exception of the model's or the attack's."""
+    """robust_accuracy leaves the model as it was, also when the model or the attack raises an exception."""
     x, y = rand(rng, 5, 1, 4, 4), torch.tensor([0, 2, 1, 1, 0])
     for modes in MIXED:
         _, there = network(given, 17, batch_norm=True, dropout=0.5)
@@ -794,7 +792,7 @@ def test_surrogate_steps(student, given, rng):
 
 @check("surrogate", points=2, hint="Ask the victim once, before the loop over the epochs, and detach what it says.")
 def test_surrogate_queries(student, given, rng):
-    """train_surrogate sends each query once, sends no gradient into the victim, and leaves the surrogate in eval mode."""
+    """train_surrogate sends each query once and no gradient back, trains in training mode and ends in eval mode."""
     queries = rand(rng, 70, 1, 4, 4)
     here, there = network(given, 18)
     counted = spy(here, max_samples=70)
@@ -859,12 +857,12 @@ def test_surrogate_shuffle(student, given, rng):
     "surrogate", points=2, hint="Is the loss really falling? Print the history, and compare the two models' answers."
 )
 def test_surrogate_transfer(student, given):
-    """A surrogate of the digits' network agrees with it on new digits, and what fools the surrogate fools the network."""
+    """A surrogate agrees with its victim on new digits, and what fools the surrogate fools the victim."""
     torch.manual_seed(5)
     surrogate = given.SmallCNN()
     twin = HERE.SmallCNN()
     surrogate.load_state_dict(dict(twin.state_dict()))
-    student.train_surrogate(VICTIM, surrogate, TRAIN_X[:700], epochs=10, lr=0.01, temperature=3.0, generator=seeded(6))
+    student.train_surrogate(VICTIM, surrogate, TRAIN_X[:448], epochs=8, lr=0.02, temperature=3.0, generator=seeded(6))
     twin.load_state_dict({name: value.detach() for name, value in dict(surrogate.state_dict()).items()})
     twin.eval()
     answer = VICTIM(TEST_X).detach().argmax(1)
@@ -936,6 +934,11 @@ def test_training_modes(student, given, rng):
         state = dict(there.state_dict())
         for name, value in here.state_dict().items():
             close(state[name].detach(), value, what="a parameter or a running statistic after two steps")
+    counted = spy(lambda images: images)
+    model = given.nn.Sequential(given.Oracle(counted), given.SmallCNN(size=4, width=4, classes=3, dtype=F64))
+    student.adversarial_training_step(model, make_sgd(student, model, 0.1), x, y, 0.2)
+    if (counted.calls, counted.samples) != (2, 12):
+        fail("Two calls of the model, with all samples, are enough.", kind="cost")
 
 
 @probe
@@ -999,7 +1002,7 @@ def test_blur_module(student, given, rng):
 
 @check("blur", points=2, hint="The blur must be differentiable, and the network behind it must see the blurred images.")
 def test_blur_adaptive(student, given):
-    """An attack through BlurDefense does more harm to a classifier of digits than one that does not know of the blur."""
+    """An attack through BlurDefense does more harm to a classifier than one that does not know of the blur."""
     defended = student.BlurDefense(given.linear_model(LINEAR[1].weight.detach(), LINEAR[1].bias.detach()), 3)
     scores = [
         (defended(images).detach().argmax(1) == TEST_Y).double().mean().item()
@@ -1104,6 +1107,12 @@ def right_step(slope, eps, targeted):
     return (-eps if targeted else eps) * slope.sign()
 
 
+def right_by_scaling(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0)):
+    """Right, but for rounding: in units of 0.3."""
+    step = right_step(slope_in_eval(model, x, y), eps, targeted)
+    return ((x / 0.3 + step / 0.3) * 0.3).clamp(*clip)
+
+
 def right_by_where(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0)):
     """Right: with comparisons, minimum and maximum."""
     slope = slope_in_eval(model, x, y)
@@ -1163,7 +1172,7 @@ def leaves_gradients(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0)):
     return (x + right_step(leaf.grad, eps, targeted)).clamp(*clip)
 
 
-RIGHT = (right_by_where, right_by_loss, right_by_change)
+RIGHT = (right_by_scaling, right_by_where, right_by_loss, right_by_change)
 
 WRONG_STEPS = (
     suspect(lambda slope, eps, targeted: -right_step(slope, eps, targeted)),
@@ -1247,8 +1256,8 @@ LINEAR = trained_here(lambda: HERE.linear_model(0.1 * torch.randn(10, 256)), HER
 # The minimum over eight seeds, less two to three points.
 PGD_GAIN = 0.025
 REACHED = 0.93
-AGREEMENT = 0.93
-TRANSFER = 0.55
+AGREEMENT = 0.925
+TRANSFER = 0.53
 GAIN = 0.115
 CLEAN = 0.89
 ADAPTIVE = 0.1

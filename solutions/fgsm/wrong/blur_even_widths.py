@@ -1,0 +1,18 @@
+"""An even k is accepted.
+
+exercise: blur
+caught-by: blur_module
+"""
+
+
+class BlurDefense(nn.Module):
+    def __init__(self, model, k=3):
+        super().__init__()
+        if k < 1:
+            raise ValueError(f"k must be odd and positive, not {k}")
+        self.model = model
+        self.k = k
+
+    def forward(self, x):
+        padded = F.pad(x, 4 * (self.k // 2,), mode="replicate")
+        return self.model(F.avg_pool2d(padded, self.k, stride=1))

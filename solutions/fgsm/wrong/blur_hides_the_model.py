@@ -1,0 +1,18 @@
+"""The model is no submodule.
+
+exercise: blur
+caught-by: blur_module
+"""
+
+
+class BlurDefense(nn.Module):
+    def __init__(self, model, k=3):
+        super().__init__()
+        if k < 1 or k % 2 == 0:
+            raise ValueError(f"k must be odd and positive, not {k}")
+        self.model_in_a_list = [model]
+        self.k = k
+
+    def forward(self, x):
+        padded = F.pad(x, 4 * (self.k // 2,), mode="replicate")
+        return self.model_in_a_list[0](F.avg_pool2d(padded, self.k, stride=1))

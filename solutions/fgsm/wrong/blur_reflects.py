@@ -1,0 +1,19 @@
+"""The border is reflected.
+
+exercise: blur
+caught-by: blur_values
+told: the border was reflected; repeat the nearest pixel
+"""
+
+
+class BlurDefense(nn.Module):
+    def __init__(self, model, k=3):
+        super().__init__()
+        if k < 1 or k % 2 == 0:
+            raise ValueError(f"k must be odd and positive, not {k}")
+        self.model = model
+        self.k = k
+
+    def forward(self, x):
+        padded = F.pad(x, 4 * (self.k // 2,), mode="reflect")
+        return self.model(F.avg_pool2d(padded, self.k, stride=1))

@@ -1,0 +1,16 @@
+"""Does not look at the parameters.
+
+exercise: bug
+caught-by: bug_modes
+"""
+
+
+def check_fgsm(attack):
+    model, x, y = suspect_case()
+    model[0].eval()
+    modes = [module.training for module in model.modules()]
+    for targeted in (False, True):
+        for clip in ((0.0, 1.0), (-1.0, 2.0)):
+            result = attack(model, x, y, 0.25, targeted=targeted, clip=clip)
+            assert torch.allclose(result, fgsm(model, x, y, 0.25, targeted=targeted, clip=clip))
+    assert [module.training for module in model.modules()] == modes

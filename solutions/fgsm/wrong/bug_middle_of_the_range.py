@@ -1,0 +1,18 @@
+"""Images for which nothing is ever clipped.
+
+exercise: bug
+caught-by: bug_shown
+"""
+
+
+def check_fgsm(attack):
+    model, x, y = suspect_case()
+    x = 0.4 + 0.2 * x
+    model[0].eval()
+    modes = [module.training for module in model.modules()]
+    for targeted in (False, True):
+        for clip in ((0.0, 1.0), (-1.0, 2.0)):
+            result = attack(model, x, y, 0.25, targeted=targeted, clip=clip)
+            assert torch.allclose(result, fgsm(model, x, y, 0.25, targeted=targeted, clip=clip))
+    assert [module.training for module in model.modules()] == modes
+    assert all((parameter.grad is None for parameter in model.parameters()))

@@ -1,0 +1,18 @@
+"""Only asks whether pixels stay in the ball and in the range.
+
+exercise: bug
+caught-by: bug_values
+"""
+
+
+def check_fgsm(attack):
+    model, x, y = suspect_case()
+    model[0].eval()
+    modes = [module.training for module in model.modules()]
+    for targeted in (False, True):
+        for clip in ((0.0, 1.0), (-1.0, 2.0)):
+            result = attack(model, x, y, 0.25, targeted=targeted, clip=clip)
+            assert (result - x).abs().max() <= 0.25 + 1e-6
+            assert result.min() >= clip[0] and result.max() <= clip[1]
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None for parameter in model.parameters())

@@ -1,0 +1,14 @@
+"""clip=None is an error.
+
+exercise: fgsm
+caught-by: fgsm_clip
+also-breaks: training
+"""
+
+
+def fgsm(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0), loss_fn=F.cross_entropy):
+    if (torch.as_tensor(eps) < 0).any():
+        raise ValueError("eps must not be negative")
+    direction = input_gradient(model, x, y, loss_fn).sign()
+    adversarial = x.detach() + (-eps if targeted else eps) * direction
+    return adversarial.clamp(clip[0], clip[1])

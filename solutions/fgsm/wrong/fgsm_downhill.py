@@ -1,0 +1,15 @@
+"""The step goes down in the loss.
+
+exercise: fgsm
+caught-by: fgsm_values
+also-breaks: pgd, training, bug
+told: the step goes down in the loss; an untargeted attack goes up
+"""
+
+
+def fgsm(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0), loss_fn=F.cross_entropy):
+    if (torch.as_tensor(eps) < 0).any():
+        raise ValueError("eps must not be negative")
+    direction = input_gradient(model, x, y, loss_fn).sign()
+    adversarial = x.detach() + (eps if targeted else -eps) * direction
+    return adversarial if clip is None else adversarial.clamp(*clip)

@@ -1,0 +1,14 @@
+"""A tensor of budgets is turned into one number.
+
+exercise: fgsm
+caught-by: fgsm_eps
+"""
+
+
+def fgsm(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0), loss_fn=F.cross_entropy):
+    if (torch.as_tensor(eps) < 0).any():
+        raise ValueError("eps must not be negative")
+    eps = float(torch.as_tensor(eps).max())
+    direction = input_gradient(model, x, y, loss_fn).sign()
+    adversarial = x.detach() + (-eps if targeted else eps) * direction
+    return adversarial if clip is None else adversarial.clamp(*clip)

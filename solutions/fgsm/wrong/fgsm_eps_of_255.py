@@ -1,0 +1,15 @@
+"""eps in steps of 1/255.
+
+exercise: fgsm
+caught-by: fgsm_values
+also-breaks: training, bug
+told: eps was taken in steps of 1/255; it is in the units of x
+"""
+
+
+def fgsm(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0), loss_fn=F.cross_entropy):
+    if (torch.as_tensor(eps) < 0).any():
+        raise ValueError("eps must not be negative")
+    direction = input_gradient(model, x, y, loss_fn).sign()
+    adversarial = x.detach() + (-eps if targeted else eps) * direction / 255
+    return adversarial if clip is None else adversarial.clamp(*clip)

@@ -1,0 +1,13 @@
+"""Always the cross-entropy.
+
+exercise: fgsm
+caught-by: fgsm_loss
+"""
+
+
+def fgsm(model, x, y, eps, *, targeted=False, clip=(0.0, 1.0), loss_fn=F.cross_entropy):
+    if (torch.as_tensor(eps) < 0).any():
+        raise ValueError("eps must not be negative")
+    direction = input_gradient(model, x, y.argmax(1) if y.ndim > 1 else y).sign()
+    adversarial = x.detach() + (-eps if targeted else eps) * direction
+    return adversarial if clip is None else adversarial.clamp(*clip)

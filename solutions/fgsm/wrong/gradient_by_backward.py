@@ -1,0 +1,19 @@
+"""backward() adds to the gradients of the parameters.
+
+exercise: gradient
+caught-by: gradient_values
+also-breaks: fgsm, pgd, bug
+"""
+
+
+def input_gradient(model, x, y, loss_fn=F.cross_entropy):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            loss_fn(model(leaf), y).backward()
+            return leaf.grad
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,17 @@
+"""Only the mode of the whole model is noted.
+
+exercise: gradient
+caught-by: gradient_modes, gradient_error
+also-breaks: fgsm, pgd, bug
+"""
+
+
+def input_gradient(model, x, y, loss_fn=F.cross_entropy):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            return torch.autograd.grad(loss_fn(model(leaf), y), leaf)[0]
+    finally:
+        model.train(modes[0][1])

@@ -1,0 +1,16 @@
+"""Divided by the variance.
+
+exercise: normalize
+caught-by: normalize_values
+told: the result was divided by the variance; divide by the standard deviation
+"""
+
+
+class Normalize(nn.Module):
+    def __init__(self, mean, std):
+        super().__init__()
+        self.register_buffer("mean", torch.as_tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.as_tensor(std).view(-1, 1, 1))
+
+    def forward(self, x):
+        return (x - self.mean) / self.std**2

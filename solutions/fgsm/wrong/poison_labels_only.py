@@ -1,0 +1,15 @@
+"""No image gets the trigger.
+
+exercise: poison
+caught-by: poison_values
+told: the labels were changed, but no image was stamped
+"""
+
+
+def poison(x, y, trigger, target, rate, generator):
+    if not 0 <= rate <= 1:
+        raise ValueError("rate must lie between 0 and 1")
+    chosen = torch.randperm(len(x), generator=generator)[: round(rate * len(x))]
+    images, labels = (x.clone(), y.clone())
+    labels[chosen] = target
+    return (images, labels)

@@ -1,0 +1,15 @@
+"""The number of samples is rounded down.
+
+exercise: poison
+caught-by: poison_values
+"""
+
+
+def poison(x, y, trigger, target, rate, generator):
+    if not 0 <= rate <= 1:
+        raise ValueError("rate must lie between 0 and 1")
+    chosen = torch.randperm(len(x), generator=generator)[: int(rate * len(x))]
+    images, labels = (x.clone(), y.clone())
+    images[chosen] = trigger(x[chosen])
+    labels[chosen] = target
+    return (images, labels)

@@ -1,0 +1,21 @@
+"""Modes are lost when the attack fails.
+
+exercise: robust
+caught-by: robust_modes
+"""
+
+
+def robust_accuracy(model, x, y, attack=None, batch_size=256):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    right = 0
+    if True:
+        for images, labels in zip(x.split(batch_size), y.split(batch_size)):
+            if attack is not None:
+                images = attack(model, images, labels)
+            with torch.no_grad():
+                right += (model(images).argmax(dim=1) == labels).sum().item()
+    if True:
+        for module, training in modes:
+            module.training = training
+    return right / len(x)

@@ -1,0 +1,15 @@
+"""clip is not passed on.
+
+exercise: training
+caught-by: training_stale
+"""
+
+
+def adversarial_training_step(model, optimizer, x, y, eps, *, clip=(0.0, 1.0)):
+    adversarial = fgsm(model, x, y, eps)
+    model.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(adversarial), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
