@@ -126,24 +126,22 @@ def test_dropout_values(student, rng):
 @check("dropout", points=2, hint="training=False: give back x and draw nothing.")
 def test_dropout_evaluation(student, rng):
     """dropout gives x in evaluation, with the gradient one, and draws no random number."""
-    for dtype in BOTH_DTYPES:
-        for p in (0.3, 0.5, 1.0):
-            x = nonzero(rng, 6, 5, dtype=dtype).requires_grad_()
-            generator = seeded(rng)
-            before = generator.get_state()
-            result = contract(student.dropout, x, p, training=False, generator=generator, may_alias=True)
-            close(
-                result,
-                x,
-                misconceptions={
-                    "evaluation multiplied by 1 − p; here nothing is left to be scaled": x.detach() * (1 - p),
-                    "evaluation divided by 1 − p": x.detach() / (1 - p),
-                },
-            )
-            close(gradient_of(result, x), torch.ones_like(x), what="the gradient")
-            student.dropout(x, p, False, generator)
-            if not torch.equal(generator.get_state(), before):
-                fail("Random numbers were drawn in evaluation.", kind="randomness")
+    for dtype, p in ((torch.float64, 0.3), (torch.float32, 0.6), (torch.float64, 1.0)):
+        x = nonzero(rng, 6, 5, dtype=dtype).requires_grad_()
+        generator = seeded(rng)
+        before = generator.get_state()
+        result = student.dropout(x, p, False, generator)
+        close(
+            result,
+            x,
+            misconceptions={
+                "evaluation multiplied by 1 − p; here nothing is left to be scaled": x.detach() * (1 - p),
+                "evaluation divided by 1 − p": x.detach() / (1 - p),
+            },
+        )
+        close(gradient_of(result, x), torch.ones_like(x), what="the gradient")
+        if not torch.equal(generator.get_state(), before):
+            fail("Random numbers were drawn in evaluation.", kind="randomness")
     contract(student.dropout, nonzero(rng, 6, 5), 0.5, training=False, may_alias=True)
 
 
@@ -191,7 +189,7 @@ def test_standard_values(student, rng):
             x = nonzero(rng, 20, 30, dtype=dtype).requires_grad_()
             value, upstream = x.detach(), nonzero(rng, 20, 30, dtype=dtype)
             layer = student.StandardDropout(p, seeded(rng)).eval()
-            evaluated = contract(layer, x)
+            evaluated = contract(layer, x, may_alias=True)
             result = layer.train()(x)
             kept = survivors(result, x.shape).to(dtype)
             close(

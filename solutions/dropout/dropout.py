@@ -343,7 +343,7 @@ check("module")
 # **Specification** · `class StandardDropout(nn.Module)` with `__init__(p=0.5, generator=None)` and `forward(x)`
 #
 # * In training each entry is dropped with probability `p`, independently, and otherwise left as it is. In evaluation,
-#   `x` is multiplied by $1-p$, and no random number is drawn. Evaluation returns a new tensor.
+#   `x` is multiplied by $1-p$, and no random number is drawn.
 # * Everything else as in `Dropout`: dtypes, gradient, `.p`, `generator`, empty `state_dict()`, `ValueError`.
 #
 # **Specification** · `fold_standard_dropout(linear, p) -> nn.Linear`
@@ -742,7 +742,7 @@ def check_dropout(fn: Callable[..., Tensor]) -> None:
         AssertionError: it is wrong.
     """
     ### BEGIN SOLUTION
-    n = 60
+    n = 40
     x = torch.ones(n, n, dtype=torch.float64, requires_grad=True)
     for p in (0.3, 1.0):
         generator = torch.Generator().manual_seed(5)
@@ -753,12 +753,10 @@ def check_dropout(fn: Callable[..., Tensor]) -> None:
         assert y.dtype == x.dtype and y.requires_grad
         assert torch.allclose(y * (1 - p), kept)
         assert (kept.mean() - (1 - p)).abs() <= 6 * (variance / n**2) ** 0.5
-        for rates in (kept.mean(0), kept.mean(1)):
-            # The variance of n such rates is known to √(2/n) of itself.
-            assert (rates.var() * n - variance).abs() <= 6 * variance * (2 / n) ** 0.5
-        if p < 1:
-            assert len({int(sample.count_nonzero()) for sample in samples}) > 1
-            assert not torch.equal(y, samples[1])
+        # The share of a line of n coins has the variance p(1 − p) / n; with one coin for the line it is n times that.
+        assert max(kept.mean(0).var(), kept.mean(1).var()) * n <= 4 * variance
+        # The number of dropped entries varies; with the same mask in each call it does not either.
+        assert p == 1 or len({int(sample.count_nonzero()) for sample in samples}) > 1
         assert torch.equal(y, fn(x, p, True, torch.Generator().manual_seed(5)))
         (gradient,) = torch.autograd.grad(y.sum(), x)
         assert torch.allclose(gradient, y)

@@ -231,7 +231,7 @@ def test_dropout_dtypes(student, rng):
 def test_dropout_ends(student, rng):
     """dropout gives zeros with a zero gradient for p = 1, and x with the gradient one for p = 0."""
     for dtype in ALL_DTYPES:
-        for p in (1.0, 1, 0.0, 0):
+        for p in (1.0, 0.0) if dtype.itemsize > 2 else (1, 0):
             x = nonzero(rng, 6, 4, dtype=dtype).requires_grad_()
             result = student.dropout(x, p, True, seeded(rng))
             close(result, (1 - p) * x.detach())
@@ -241,18 +241,17 @@ def test_dropout_ends(student, rng):
 
 @check("dropout", points=2, hint="Let autograd differentiate the product with the mask.")
 def test_dropout_gradient(student, rng):
-    """dropout's gradient is the derivative for a fixed mask, also of the gradient, and also for p near 1."""
-    for p in (0.4, 0.95):
-        x = nonzero(rng, 4, 5).requires_grad_()
-        generator = seeded(rng)
+    """dropout's gradient is the derivative for a fixed mask, and so is the gradient of the gradient."""
+    generator = seeded(rng)
 
-        def fixed(value, p=p, generator=generator):
-            return student.dropout(value, p, True, copied(generator))
+    def fixed(value):
+        return student.dropout(value, 0.4, True, copied(generator))
 
-        if not torch.autograd.gradcheck(fixed, (x,), raise_exception=False, fast_mode=True):
-            fail("The gradient is not the derivative of the result.", kind="gradient")
-        if not torch.autograd.gradgradcheck(fixed, (x,), raise_exception=False, fast_mode=True):
-            fail("The gradient of the gradient is not the second derivative of the result.", kind="gradient")
+    x = nonzero(rng, 4, 5).requires_grad_()
+    if not torch.autograd.gradcheck(fixed, (x,), raise_exception=False, fast_mode=True):
+        fail("The gradient is not the derivative of the result.", kind="gradient")
+    if not torch.autograd.gradgradcheck(fixed, (x,), raise_exception=False, fast_mode=True):
+        fail("The gradient of the gradient is not the second derivative of the result.", kind="gradient")
 
 
 @check("dropout", points=2, hint="Hand the generator on, also when it is None, and never call manual_seed.")
@@ -469,13 +468,12 @@ def test_standard_statistics(student, rng):
 )
 def test_standard_ends(student, rng):
     """StandardDropout keeps every dtype, takes p = 0 and p = 1, and raises ValueError for what is no probability."""
-    for dtype in ALL_DTYPES:
-        for p in (0.0, 1.0):
-            x = nonzero(rng, 5, 4, dtype=dtype).requires_grad_()
-            layer = student.StandardDropout(p)
-            for result in (layer(x), layer.eval()(x)):
-                close(result, (1 - p) * x.detach())
-                close(gradient_of(result, x), torch.full_like(x, 1 - p), what="the gradient")
+    for dtype, p in zip(ALL_DTYPES, (0.0, 1.0, 1, 0), strict=True):
+        x = nonzero(rng, 5, 4, dtype=dtype).requires_grad_()
+        layer = student.StandardDropout(p)
+        for result in (layer(x), layer.eval()(x)):
+            close(result, (1 - p) * x.detach())
+            close(gradient_of(result, x), torch.full_like(x, 1 - p), what="the gradient")
         layer = student.StandardDropout(0.3)
         close(layer.eval()(x), (0.7 * x.detach().double()).to(dtype), rtol=ROUNDING[dtype], atol=0, what="evaluation")
     refuses(student.StandardDropout)
@@ -525,12 +523,11 @@ def test_fold_new_layer(student, given, rng):
 @check("standard", points=2, depends=("fold_values",), hint="linear.bias may be None. The dtype is that of the weight.")
 def test_fold_kinds(student, given, rng):
     """fold_standard_dropout takes layers without bias and of any dtype, and p = 0 and p = 1, but no bad p."""
-    for dtype in (torch.float64, torch.float32, torch.bfloat16):
-        for p in (0.3, 0.0, 1.0):
-            weight = nonzero(rng, 2, 5, dtype=dtype)
-            result, *_ = fold(student, given, weight, None, p)
-            bounds = {"rtol": ROUNDING[dtype], "atol": 0.0}
-            close(result, {"weight": (weight.double() * (1 - p)).to(dtype)}, **bounds, what="the parameters")
+    for dtype, p in ((F64, 0.0), (torch.float32, 1.0), (torch.float32, 0.3), (torch.bfloat16, 0.4)):
+        weight = nonzero(rng, 2, 5, dtype=dtype)
+        result, *_ = fold(student, given, weight, None, p)
+        bounds = {"rtol": ROUNDING[dtype], "atol": 0.0}
+        close(result, {"weight": (weight.double() * (1 - p)).to(dtype)}, **bounds, what="the parameters")
     folded = student.fold_standard_dropout(given.linear(nonzero(rng, 2, 5), nonzero(rng, 2)), 0.5)
     close([folded.in_features, folded.out_features], [5, 2], what="the list of in_features and out_features")
     refuses(lambda p: student.fold_standard_dropout(given.linear(nonzero(rng, 2, 5)), p))
@@ -581,8 +578,8 @@ def test_dropout2d_independence(student, rng):
 
 @check("dropout2d", points=1, hint="training=False gives x; the mask has the dtype of x; p = 1 gives zeros, not nan.")
 def test_dropout2d_ends(student, rng):
-    """dropout2d gives x in evaluation, zeros for p = 1 and x for p = 0, with their gradients, and keeps every dtype."""
-    for dtype in ALL_DTYPES:
+    """dropout2d gives x in evaluation, zeros for p = 1 and x for p = 0, with their gradients, and keeps the dtype."""
+    for dtype in (torch.float64, torch.float16):
         x = nonzero(rng, 3, 4, 2, 5, dtype=dtype).requires_grad_()
         for p, training in ((0.0, True), (1.0, True), (0.3, False), (1.0, False)):
             factor = 1 - p if training else 1.0
@@ -631,7 +628,7 @@ def layers_of(model):
 def test_mlp_rates(student, rng):
     """DropoutMLP uses each probability in its own layer: with p = 1 there, and there only, nothing passes."""
     x = nonzero(rng, 6, 5)
-    for p in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)):
+    for p in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 0.0)):
         model = student.DropoutMLP(5, (7, 6, 4), 3, p).double()
         layers = layers_of(model)
 
@@ -819,12 +816,11 @@ def test_mc_flags(student, given, rng):
 @check("mc", points=2, hint="try … finally puts the flags back in any case, and lets the exception through.")
 def test_mc_errors(student, given, rng):
     """If the model raises, the exception is passed on and every flag is what it was before."""
-    for flags in SOME_FLAGS:
-        for fails_at in (1, 3):
-            _, after, error, grad_mode = flags_around(student, given, nonzero(rng, 3, 4), flags, fails_at)
-            close(error, "ValueError", what="the error that comes out")
-            close(after, flags, what="the list of training flags afterwards")
-            close(grad_mode, True, what="the caller's grad mode")
+    for flags, fails_at in zip(SOME_FLAGS, (1, 3, 3, 1), strict=True):
+        _, after, error, grad_mode = flags_around(student, given, nonzero(rng, 3, 4), flags, fails_at)
+        close(error, "ValueError", what="the error that comes out")
+        close(after, flags, what="the list of training flags afterwards")
+        close(grad_mode, True, what="the caller's grad mode")
 
 
 @probe
