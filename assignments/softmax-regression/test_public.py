@@ -166,7 +166,10 @@ def test_one_hot_values(student):
     """one_hot gives a row with a single one at the label, in float32 or the dtype that is asked for."""
     y = torch.tensor([2, 0, 1, 2])
     expected = torch.eye(4)[y]
-    shifted = {"labels were taken to start at 1; they start at 0": expected.roll(1, dims=1)}
+    shifted = {
+        "labels were taken to start at 1; they start at 0": torch.eye(5)[y][:, 1:],
+        "the one stands before its place: −1 took the last class for the first": expected.roll(-1, dims=1),
+    }
     close(contract(student.one_hot, y, 4), expected, misconceptions=shifted)
     close(contract(student.one_hot, y, 4, dtype=torch.float64), expected.double(), misconceptions=shifted)
 
@@ -407,9 +410,9 @@ def test_model_forward(student, rng):
         W = model.W
         close(W, torch.zeros(4, 3, dtype=dtype), rtol=0, atol=0.06, what="the initial W")
         expected = X @ W
-        close(model.logits(X), expected, what="the logits")
-        close(model.predict_proba(X), torch.softmax(expected, 1), what="the result of predict_proba")
-        close(model.predict(X), expected.argmax(1), what="the result of predict")
+        close(contract(model.logits, X), expected, what="the logits")
+        close(contract(model.predict_proba, X), torch.softmax(expected, 1), what="the result of predict_proba")
+        close(contract(model.predict, X), expected.argmax(1), what="the result of predict")
 
 
 @check(

@@ -515,7 +515,7 @@ check("grads")
 #
 # * `p`, `q`: probabilities along `dim`, same shape, one floating-point dtype, which the result keeps. `dim` is removed.
 # * Natural logarithm. $0 \log 0 = 0$ (also $0 \log \tfrac00$); $D = \infty$ where $q_k = 0 < p_k$ for some $k$.
-# * Differentiable where the probabilities are positive. No side effects.
+# * Differentiable twice where the probabilities are positive. No side effects.
 
 
 # %% nbgrader={"grade": false, "grade_id": "information", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="information"
@@ -673,8 +673,9 @@ check("batches")
 #   as above, from the current `W` and `b` (a second call goes on where the first ended). In each epoch the samples are
 #   visited once, freshly shuffled with `generator`, the short last batch included. Returns one float an epoch:
 #   $L_{\text{epoch}}$, where $L_{\mathcal B}$ is the batch's mean cross-entropy *before* its step, without the penalty.
-# * `X` and `y` are left alone. With both generators given, the result is the same to the last bit in every run, and
-#   the global random state is not touched.
+# * The rules for every function count for the methods too; only `fit` changes the model. What `logits`, `predict_proba`
+#   and `predict` return need not carry a graph.
+# * With both generators given, the result is the same to the last bit in every run.
 #
 # `W` and `b` may be plain tensors or `nn.Parameter`s, and the class may be an `nn.Module`, as you like.
 

@@ -217,7 +217,10 @@ def test_log_softmax_extremes(student):
                 **scaled(x),
                 misconceptions={
                     "the logarithm was taken of a softmax that had underflowed": p.log(),
-                    "a small number was added before the logarithm": (p + 1e-8).log(),
+                    **{
+                        f"{small} was added before the logarithm": (p + float(small)).log()
+                        for small in ("1e-8", "1e-9", "1e-10", "1e-12")
+                    },
                     "one maximum was used for the whole tensor; each row needs its own": (
                         (x - x.max()) - (x - x.max()).exp().sum(1, keepdim=True).log()
                     ),
@@ -547,7 +550,7 @@ def test_kl_divergence_zeros(student):
     "information", points=1, depends=("kl_divergence_values",), hint="Let autograd differentiate p log p and p log q."
 )
 def test_information_gradients(student, rng):
-    """entropy and kl_divergence can be differentiated where the probabilities are positive."""
+    """entropy and kl_divergence can be differentiated twice where the probabilities are positive."""
     p, q = random_probabilities(rng, 2, 3), random_probabilities(rng, 2, 3)
     differentiable(student.entropy, p)
     differentiable(student.kl_divergence, p, q)
@@ -679,10 +682,11 @@ def test_model_step(student, rng):
     """One epoch with a single batch is one exact gradient step, and its loss is the one before the step."""
     X, y = randn(rng, 6, 4), torch.tensor([0, 2, 1, 1, 0, 2])
     model = student.SoftmaxRegression(4, 3, generator=seeded(3), dtype=F64)
-    for lr in (0.3, 0.05):
+    strided = (X.t().contiguous().t(), y.repeat_interleave(2)[::2])
+    for lr, (features, labels) in ((0.3, (X, y)), (0.05, strided)):
         W, b = parameters(model)
         loss, dW, db = exact_grads(X, y, W, b)
-        history = model.fit(X, y, epochs=1, lr=lr, batch_size=6, generator=seeded(4))
+        history = model.fit(features, labels, epochs=1, lr=lr, batch_size=6, generator=seeded(4))
         close(
             model.W.detach(),
             W - lr * dW,
@@ -700,7 +704,7 @@ def test_model_step(student, rng):
 
 @check("model", points=1, hint="The last batch of an epoch may be short, but it is trained on as well.")
 def test_model_short_batch(student):
-    """An epoch over 10 samples with batches of 4 takes three steps, each with the mean gradient of its batch."""
+    """An epoch over 10 samples with batches of 4 takes three steps, and one over 65 with batches of 64 takes two."""
     X = torch.tensor([[1.0, -2.0]], dtype=F64).expand(10, 2).clone()
     y = torch.ones(10, dtype=torch.int64)
     model = student.SoftmaxRegression(2, 3, generator=seeded(3), dtype=F64)
@@ -731,6 +735,11 @@ def test_model_short_batch(student):
             "the loss of the last batch was taken for that of the epoch": [epoch[-1] for epoch in epochs],
         },
     )
+    for _ in range(2):
+        _, dW, db = exact_grads(X, y, W, b)
+        W, b = W - 0.1 * dW, b - 0.1 * db
+    model.fit(X[:1].expand(65, 2).clone(), y[:1].expand(65).clone(), epochs=1, lr=0.1, generator=seeded(4))
+    close(model.W.detach(), W, what="W after an epoch with batches of the default size")
 
 
 @check("model", points=2, hint="Σ (batch loss · batch size) / n: weigh each batch by its size.")
@@ -779,7 +788,11 @@ def test_model_digits(student):
         fail("Too many test digits are read wrongly.")
 
 
-@check("model", points=1, hint="All randomness comes from the two generators; copy before you write in place.")
+@check(
+    "model",
+    points=1,
+    hint="All randomness comes from the two generators; copy before you write in place; leave PyTorch's settings alone.",
+)
 def test_model_repeatable(student, rng):
     """Training is the same to the last bit for equal generators, and leaves data and global state alone."""
     X, y = randn(rng, 30, 4).float(), torch.randint(0, 3, (30,), generator=rng)
@@ -791,6 +804,8 @@ def test_model_repeatable(student, rng):
             fail("The training data were changed.", kind="mutation")
         if not outcome["global state kept"]:
             fail("The global random state changed, although generators were given.", kind="randomness")
+        if not outcome["grad mode"]:
+            fail("Gradients were switched off and stayed off.", kind="side-effect")
         outcomes.append(outcome)
     first, second = outcomes
     if not (torch.equal(first["W"], second["W"]) and torch.equal(first["b"], second["b"])):
@@ -818,4 +833,5 @@ def train(student, X, y, global_seed, shuffle_seed=6):
         "X": X,
         "y": y,
         "global state kept": bool(torch.equal(before, torch.get_rng_state())),
+        "grad mode": torch.is_grad_enabled(),
     }

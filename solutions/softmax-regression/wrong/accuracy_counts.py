@@ -2,6 +2,7 @@
 
 exercise: batches
 caught-by: accuracy_values
+told: right rows were counted; their share is due
 """
 
 

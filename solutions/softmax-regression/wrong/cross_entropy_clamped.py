@@ -3,6 +3,7 @@
 exercise: cross_entropy
 caught-by: cross_entropy_extremes, cross_entropy_tiny
 also-breaks: grads
+told: the probability was clamped below 1
 """
 
 

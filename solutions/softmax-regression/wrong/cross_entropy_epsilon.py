@@ -3,6 +3,7 @@
 exercise: cross_entropy
 caught-by: cross_entropy_extremes, cross_entropy_tiny
 also-breaks: grads
+told: a small number was added before the logarithm, which caps the loss
 """
 
 

@@ -3,6 +3,7 @@
 exercise: cross_entropy
 caught-by: cross_entropy_values
 also-breaks: grads, model
+told: the loss was divided by the number of classes as well; divide by n only
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: cross_entropy
 caught-by: cross_entropy_smoothing
+told: the smoothing was ignored
 """
 
 

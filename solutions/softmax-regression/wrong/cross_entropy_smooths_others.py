@@ -2,6 +2,7 @@
 
 exercise: cross_entropy
 caught-by: cross_entropy_smoothing
+told: ε was spread over the other q − 1 classes only; the true one gets its share too
 """
 
 

@@ -3,6 +3,7 @@
 exercise: cross_entropy
 caught-by: cross_entropy_values
 also-breaks: grads, model
+told: the softmax was applied twice; predictions come in as logits
 """
 
 

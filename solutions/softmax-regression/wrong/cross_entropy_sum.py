@@ -3,6 +3,7 @@
 exercise: cross_entropy
 caught-by: cross_entropy_values
 also-breaks: grads, model
+told: the losses were summed; the default is their mean
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: information
 caught-by: entropy_zeros
+told: a small number was added before the logarithm
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: information
 caught-by: entropy_values
+told: the logarithm was taken to base 2; the course uses the natural one
 """
 
 

@@ -3,6 +3,7 @@
 exercise: grads
 caught-by: grads_values
 also-breaks: model
+told: db was divided by n twice
 """
 
 

@@ -3,6 +3,7 @@
 exercise: grads
 caught-by: grads_values
 also-breaks: model
+told: the gradient of the sum over the samples was returned; the loss is their mean
 """
 
 

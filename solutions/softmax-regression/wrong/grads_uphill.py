@@ -3,6 +3,7 @@
 exercise: grads
 caught-by: grads_values
 also-breaks: model
+told: truth minus prediction was used; it is prediction minus truth
 """
 
 

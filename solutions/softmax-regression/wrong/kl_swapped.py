@@ -2,6 +2,7 @@
 
 exercise: information
 caught-by: kl_divergence_values
+told: the arguments were swapped; the first weighs the terms
 """
 
 

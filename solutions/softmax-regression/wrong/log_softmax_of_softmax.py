@@ -3,6 +3,7 @@
 exercise: softmax
 caught-by: log_softmax_extremes
 also-breaks: cross_entropy, grads
+told: the logarithm was taken of a softmax that had underflowed
 """
 
 

@@ -3,6 +3,7 @@
 exercise: softmax
 caught-by: log_softmax_extremes
 also-breaks: cross_entropy, grads
+told: 1e-9 was added before the logarithm
 """
 
 

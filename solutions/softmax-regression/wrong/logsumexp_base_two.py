@@ -2,6 +2,7 @@
 
 exercise: logsumexp
 caught-by: logsumexp_values
+told: the logarithm was taken to base 2; the course uses the natural one
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: logsumexp
 caught-by: logsumexp_extremes, logsumexp_large
+told: one maximum was used for the whole tensor; each row needs its own
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: logsumexp
 caught-by: logsumexp_large, logsumexp_extremes
+told: exp was taken without subtracting the maximum
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: model
 caught-by: model_weight_decay
+told: the penalty was λ‖W‖² instead of λ/2 ‖W‖²
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: model
 caught-by: model_history
+told: the loss of the last batch was taken for that of the epoch
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: model
 caught-by: model_short_batch
+told: the plain mean of the batch losses was taken; weigh each by its size
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: model
 caught-by: model_history
+told: the batch means were summed and divided by n; weigh each by its size first
 """
 
 

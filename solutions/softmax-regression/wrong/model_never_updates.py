@@ -2,6 +2,7 @@
 
 exercise: model
 caught-by: model_learns
+told: W did not change at all; the new value belongs into self.W
 """
 
 

@@ -3,6 +3,7 @@
 exercise: one_hot
 caught-by: one_hot_values
 also-breaks: grads, model
+told: labels were taken to start at 1; they start at 0
 """
 
 

@@ -2,6 +2,7 @@
 
 exercise: softmax
 caught-by: softmax_values
+told: the softmax was taken along another dimension than dim
 """
 
 

@@ -3,6 +3,7 @@
 exercise: softmax
 caught-by: softmax_extremes
 also-breaks: grads
+told: one maximum was used for the whole tensor; each row needs its own
 """
 
 

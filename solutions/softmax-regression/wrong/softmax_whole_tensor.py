@@ -3,6 +3,7 @@
 exercise: softmax
 caught-by: softmax_values
 also-breaks: grads, model
+told: the softmax was taken over the whole tensor, not along dim
 """
 
 
