@@ -1,0 +1,103 @@
+"""What an attack is: the notebook of one student, and what must come of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook"]
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "softmax-regression"
+RELEASED = ROOT / "assignments" / NAME / f"{NAME}.ipynb"
+SECRET = "s3cret-of-the-host"  # planted in the grader's environment, to be looked for in records
+
+NAIVE = """\
+import torch
+
+
+def logsumexp(x, dim, keepdim=False):
+    return x.exp().sum(dim, keepdim=keepdim).log()"""
+
+HONEST = {
+    "logsumexp": NAIVE,
+    "softmax": """\
+def softmax(x, dim=-1):
+    weights = (x - x.detach().amax(dim, keepdim=True)).exp()
+    return weights / weights.sum(dim, keepdim=True)
+
+
+def log_softmax(x, dim=-1):
+    shifted = x - x.detach().amax(dim, keepdim=True)
+    return shifted - shifted.exp().sum(dim, keepdim=True).log()""",
+    "one_hot": """\
+def one_hot(y, q, dtype=torch.float32):
+    if y.numel() and (y.min() < 0 or y.max() >= q):
+        raise ValueError("no such class")
+    return (y[..., None] == torch.arange(q)).to(dtype)""",
+}
+"""An honest student's answers: two exercises right, one that overflows, the rest not attempted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """One attack. Its cell stands before or behind honest answers, or an honest answer is replaced by a trick."""
+
+    number: int
+    """As in the list of attacks."""
+    name: str
+    about: str
+    """What it tries, as a clause."""
+    before: str = ""
+    """A cell above the answers."""
+    after: str = ""
+    """A cell below them."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """Exercise → the code in the place of the honest answer."""
+    spoils_itself: bool = False
+    """Whether the trick may also cost points: it then earns no more than the honest notebook, instead of the same."""
+    record: tuple[str, ...] = ()
+    """Regular expressions that must be found in the record: it says what happened."""
+    never: tuple[str, ...] = ()
+    """Texts that must not stand on the student's page."""
+    raw: bytes | None = None
+    """The whole file, instead of a notebook made from the parts above."""
+
+    @property
+    def student(self) -> str:
+        """Whose notebook it is."""
+        return f"attack-{self.number:02}-{self.name}"
+
+    def data(self, **facts: str) -> bytes:
+        """The file that is handed in; ``{{course}}`` in a cell becomes the course's folder on the host."""
+        if self.raw is not None:
+            return self.raw
+        text = notebook({**HONEST, **dict(self.answers)}, before=self.before, after=self.after)
+        for name, value in facts.items():
+            text = text.replace("{{" + name + "}}", value)
+        return text.encode()
+
+
+def cells(answers: dict[str, str], *, before: str = "", after: str = "") -> dict[str, Any]:
+    """The released notebook with answers, and cells around them, as JSON."""
+    content: dict[str, Any] = json.loads(RELEASED.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        answer = answers.get(cell["metadata"].get("exercise"))
+        if answer is not None and cell["cell_type"] == "code":
+            cell["source"] = answer
+    for place, source in ((1, before), (len(content["cells"]) + bool(before), after)):
+        if source:
+            content["cells"].insert(place, code_cell(source))
+    return content
+
+
+def code_cell(source: str) -> dict[str, Any]:
+    """A cell of the student's own."""
+    return {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+
+
+def notebook(answers: dict[str, str], *, before: str = "", after: str = "") -> str:
+    """The same as text."""
+    return json.dumps(cells(answers, before=before, after=after))

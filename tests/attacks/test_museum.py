@@ -1,0 +1,220 @@
+"""Attacks that graders have lost to, each through the real path: `grader grade`, the sandbox, journal and gradebook.
+
+All attackers hand in to one class, beside honest students. The class is marked once, by the command line in a process of
+its own, and each test then asks the same four things: the score is that of the same notebook without the trick; nothing
+outside the submission has changed; the batch went on; the record says what happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import forging
+import poisoning
+import pytest
+import reading
+import resources
+from attack import HONEST, NAME, ROOT, SECRET, Attack, notebook
+from fair import FAIR, RIGHT
+
+from grader.config import load_course
+from grader.gradebook.codec import dump_cells
+from grader.gradebook.journal import Journal
+from grader.jobs import journal_path
+from grader.model import Record, RecordStatus
+from grader.sandbox.bubblewrap import obstacle
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(obstacle() is not None, reason=f"no bubblewrap sandbox here: {obstacle()}"),
+]
+
+ATTACKS: list[Attack] = [*reading.ATTACKS, *forging.ATTACKS, *resources.ATTACKS, *poisoning.ATTACKS]
+FULL = 30.0
+"""The points of the three exercises that the controls answer."""
+RIGHT_NOTEBOOK = {**HONEST, "logsumexp": RIGHT}
+
+
+@dataclass(frozen=True)
+class Class:
+    """The marked class."""
+
+    folder: Path
+    records: dict[str, Record]
+    said: str
+    before: dict[str, str]
+    after: dict[str, str]
+    processes: set[str]
+    cells: dict[str, bytes]
+
+    def whole(self, student: str) -> str:
+        """A record with its cells, as text."""
+        record = self.records[student]
+        return repr(record) + self.cells[student].decode()
+
+    def page(self, student: str) -> str:
+        return (self.folder / "feedback" / NAME / f"{student}.html").read_text(encoding="utf-8")
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """What lies in a folder: path to hash."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def leftovers() -> set[str]:
+    """Processes of attacks, which name themselves; other runs' are none of ours."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            if (name := path.read_text().strip()).startswith("attack-"):
+                found.add(name)
+    return found
+
+
+class Tags(HTMLParser):
+    """What a page consists of, as a browser reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+@pytest.fixture(scope="session")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Class:
+    """Everybody hands in, and the class is marked by the command."""
+    folder = tmp_path_factory.mktemp("museum") / "course"
+    for part in ("assignments", "solutions"):
+        shutil.copytree(ROOT / part / NAME, folder / part / NAME, ignore=shutil.ignore_patterns("class", "wrong"))
+    shutil.copy(ROOT / "course.yaml", folder)
+    honest = {"honest-right": notebook(RIGHT_NOTEBOOK), "honest-wrong": notebook(HONEST)}
+    handed_in = {student: text.encode() for student, text in honest.items()}
+    handed_in |= {attack.student: attack.data(course=str(folder)) for attack in (*ATTACKS, *FAIR)}
+    assert len(handed_in) == len(ATTACKS) + len(FAIR) + 2
+    for student, data in handed_in.items():
+        place = folder / "submitted" / student / NAME
+        place.mkdir(parents=True)
+        (place / f"{NAME}.ipynb").write_bytes(data)
+    before = tree(folder)
+    line = [sys.executable, "-c", "from grader.cli import main; main()"]
+    environment = {**os.environ, "GRADER_SECRET_TOKEN": SECRET}
+    said = ""
+    for command in (["grade", NAME, "--seed", "20261121"], ["feedback", NAME], ["report", NAME]):
+        done = subprocess.run(
+            [*line, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said += done.stdout + done.stderr
+    course = load_course(folder)
+    with Journal(journal_path(course)) as journal:
+        records = {student: record for (_, student), record in journal.latest().items()}
+        cells = {student: dump_cells(journal.cells(record)) for student, record in records.items()}
+    return Class(folder, records, said, before, tree(folder), leftovers(), cells)
+
+
+def ids(attacks: list[Attack]) -> list[str]:
+    return [attack.student for attack in attacks]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=ids(ATTACKS))
+def test_an_attack_gains_nothing(marked: Class, attack: Attack) -> None:
+    """The score is that of the honest notebook, and the record says what happened."""
+    record, honest = marked.records[attack.student], marked.records["honest-wrong"]
+    assert record.status is RecordStatus.FINAL
+    earned = {each.exercise.id: each.earned for each in record.exercises}
+    due = {each.exercise.id: each.earned for each in honest.exercises}
+    if attack.spoils_itself:
+        assert {name: points for name, points in earned.items() if points > due[name]} == {}
+    else:
+        assert earned == due
+    whole = marked.whole(attack.student)
+    for pattern in attack.record:
+        assert re.search(pattern, whole), (pattern, [flag.text for flag in record.flags])
+    assert SECRET not in whole
+    page = marked.page(attack.student)
+    for text in attack.never:
+        assert text not in page
+        assert text == "INPUT-WAS [" or text not in marked.said
+
+
+@pytest.mark.parametrize("fair", FAIR, ids=ids(FAIR))
+def test_what_looks_odd_and_is_right_is_right(marked: Class, fair: Attack) -> None:
+    """No false accusation: full marks, no flag that sounds like one."""
+    record = marked.records[fair.student]
+    assert record.score == FULL, [each.check.id for each in record.checks if each.earned < each.check.points][:9]
+    assert {flag.id for flag in record.flags} & {"violation", "restarted", "forbidden-name"} == set()
+
+
+def test_the_controls(marked: Class) -> None:
+    """An honest right notebook gets everything it answers; an honest wrong one loses exactly its own points."""
+    assert marked.records["honest-right"].score == FULL
+    wrong = {each.exercise.id: each.earned for each in marked.records["honest-wrong"].exercises}
+    assert (wrong["softmax"], wrong["one_hot"]) == (12.0, 6.0)
+    assert 0 < wrong["logsumexp"] < 12
+    assert set(wrong.values()) == {12.0, 6.0, wrong["logsumexp"], 0.0}
+
+
+def test_the_batch_goes_on(marked: Class) -> None:
+    """Everybody has a record and a mark in the gradebook, and nobody is held."""
+    students = {path.name for path in (marked.folder / "submitted").iterdir()}
+    assert set(marked.records) == students
+    assert {record.status for record in marked.records.values()} == {RecordStatus.FINAL}
+    with sqlite3.connect(marked.folder / "gradebook.db") as database:
+        rows = database.execute(
+            "select s.student_id, sum(g.auto_score) from grade g join submitted_notebook n on g.notebook_id = n.id "
+            "join submitted_assignment s on n.assignment_id = s.id group by s.student_id"
+        ).fetchall()
+    scores = dict(rows)
+    assert {student: record.score for student, record in marked.records.items()} == pytest.approx(scores)
+
+
+def test_nothing_outside_has_changed(marked: Class) -> None:
+    """Files of the course are as before, what is new is the grader's own, and no process is left."""
+    assert {path: marked.after.get(path) for path in marked.before} == marked.before
+    new = {path.split("/")[0] for path in set(marked.after) - set(marked.before)}
+    assert new <= {"journal", "gradebook.db", "feedback", "reports", "nbgrader"}
+    assert marked.processes == set()
+    assert not Path("/tmp/daemon-was-here").exists()
+    assert not Path("/tmp/left-behind").exists()
+
+
+def test_pages_and_terminal_are_clean(marked: Class) -> None:
+    """No page has a script or loads anything; nothing that was printed steers a terminal."""
+    pages = [*(marked.folder / "feedback").rglob("*.html"), *(marked.folder / "reports").rglob("*.html")]
+    assert len(pages) == len(marked.records) + 1
+    for page in pages:
+        found = Tags()
+        found.feed(page.read_text(encoding="utf-8"))
+        assert found.tags & {"script", "iframe", "object", "embed", "form", "base"} == set()
+        for name, value in found.attributes:
+            assert not name.startswith("on")
+            assert not re.match(r"\s*(?:\w+:)?//|\s*javascript:", value) or name == "xmlns", (page.name, name, value)
+    assert not re.search("[\x00-\x08\x0b-\x1a\x1c-\x1f\u202a-\u202e]", marked.said)
+
+
+def test_every_attack_of_the_list_is_here() -> None:
+    """All numbers of the list that a marking without timing or GPU can meet."""
+    later = {*range(35, 46), 52, 57}  # performance; archives; CSV
+    assert {attack.number for attack in [*ATTACKS, *FAIR]} == set(range(1, 61)) - later
+    names = [attack.student for attack in [*ATTACKS, *FAIR]]
+    assert len(set(names)) == len(names)
+    assert all(json.loads(attack.data(course="/x")) for attack in ATTACKS if attack.raw is None)
