@@ -15,7 +15,8 @@
 #
 # A network reads handwritten digits and is right 95 times out of 100. Now change each pixel by a tenth of its range, in
 # a direction that costs one backward pass to find, and it is right about half of the time; with twice that change,
-# almost never. A person reads the changed digits without noticing. Random changes of the same size do nothing.
+# almost never. A person still reads the changed digits without trouble, and random changes of the same size hardly
+# matter to the network either.
 #
 # Training asks how the *weights* should move to lower the loss. An attack asks the same question with the roles
 # swapped: the weights stay, the *pixels* move, and the loss goes up. With the loss $L$, a model $f_\theta$, an image

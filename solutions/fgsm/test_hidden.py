@@ -482,6 +482,7 @@ def test_pgd_steps_zero(student, given, rng):
     """pgd with no steps returns a copy of x, or the random start, which lies within eps of x and within clip."""
     model, x, y = given.linear_model(randn(rng, 3, 40)), rand(rng, 4, 40), torch.tensor([0, 2, 1, 1])
     close(contract(student.pgd, model, x, y, 0.3, 0.1, 0), x)
+    close(contract(student.pgd, model, x, y, 0.0, 0.1, 2), x, what="the result for a budget of 0")
     start = contract(student.pgd, model, x, y, 0.3, 0.1, 0, random_start=True, generator=seeded(3))
     if start.shape != x.shape or start.dtype != x.dtype or start.requires_grad:
         fail("The random start must have the shape and dtype of x, and no graph.", kind="shape")
@@ -614,6 +615,9 @@ def test_pgd_cost(student, given, rng):
     before = marks(student, there)
     result, _ = without_grad(student, "pgd", [there, x, y, 0.1, 0.03, 3], {})
     close(result, walk(here, x, y, 0.1, 0.03, 3))
+    leaf = torch.nn.Parameter(x.clone())
+    if student.pgd(there, leaf, y, 0.1, 0.03, 2).requires_grad:
+        fail("The result still hangs on a graph: its requires_grad must be False.", kind="gradient")
     unmarked(before, marks(student, there))
 
 
@@ -667,6 +671,10 @@ def test_robust_batches(student, given, rng):
     """robust_accuracy hands each sample to the attack and to the model once, in order, batch by batch."""
     x, y = rand(rng, 11, 5), torch.randint(0, 5, (11,), generator=rng)
     right = int((x.argmax(1) == y).sum())
+    counted = spy(lambda images: images)
+    student.robust_accuracy(given.Oracle(counted), x.repeat(24, 1)[:257], y.repeat(24)[:257])
+    if (counted.calls, counted.samples) != (2, 257):
+        fail("By default, there are 256 samples in a batch.", kind="cost")
     for batch_size, sizes in ((4, [4, 4, 3]), (11, [11]), (256, [11]), (1, [1] * 11)):
         batches = []
 

@@ -2,7 +2,7 @@
 
 exercise: gradient
 caught-by: gradient_cost
-also-breaks: fgsm, pgd
+also-breaks: fgsm, pgd, training
 """
 
 

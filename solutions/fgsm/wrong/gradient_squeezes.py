@@ -2,7 +2,6 @@
 
 exercise: gradient
 caught-by: gradient_network
-also-breaks: fgsm
 """
 
 
