@@ -119,6 +119,7 @@ class _Judge:
         self.outcomes: dict[tuple[str, str], set[bool]] = defaultdict(set)
         """(right answer, check) to whether it passed, over the seeds."""
         self.used: set[object] = set()
+        self.alone = any(isinstance(trial.about, Generic) and trial.about.function for trial in trials)
 
     def problem(self, what: str, remedy: str | None = None) -> None:
         self.problems.append(Problem(what=what, remedy=remedy))
@@ -248,6 +249,8 @@ class _Judge:
             for entry in self.subject.declared.equivalent.generic
             if (entry.kind, entry.exercise) == (about.kind, about.exercise)
         ]
+        if about.function is None and not self.alone:  # nobody tries its functions alone
+            self.used.update(entries)
         whole = [entry for entry in entries if entry.function is None]
         mine = [entry for entry in entries if entry.function == about.function and about.function is not None]
         earned = sum(score.earned for score in record.exercises)

@@ -55,7 +55,7 @@ def planned(
     Args:
         subject: the assignment.
         seeds: the right answers are marked with each, everything else with the first.
-        quick: run only the checks of exercises that a change can reach.
+        quick: of a wrong variant, run only the checks of exercises that it says it breaks; wrap only whole exercises.
         mutants: also mutate the solution.
         only: the variants whose name holds this text, and nothing else but the reference.
     """
@@ -67,18 +67,19 @@ def planned(
     for variant in subject.variants:
         if only is not None and only not in variant.name:
             continue
-        reach = subject.reached_by(variant.defines) | {variant.exercise, *variant.also_breaks}
-        needed = tuple(each for each in every if each in reach)
         data = subject.notebook(added=variant.code)
         if variant.right:
+            reach = subject.reached_by(variant.defines)
+            needed = tuple(each for each in every if each in reach)
             trials += [Trial(name=variant.name, data=data, only=needed, seed=seed, about=variant) for seed in seeds]
         else:
-            checks = needed if quick else every
+            broken = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
+            checks = broken if quick else every
             trials.append(Trial(name=variant.name, data=data, only=checks, seed=first, about=variant))
     if only is not None:
         return trials
     trials.append(Trial(name="starter", data=subject.starter(), only=every, seed=first, about="starter"))
-    trials += _generic(subject, first)
+    trials += _generic(subject, first, quick=quick)
     if mutants:
         trials += [
             Trial(
@@ -93,11 +94,11 @@ def planned(
     return trials
 
 
-def _generic(subject: Subject, seed: int) -> Iterator[Trial]:
+def _generic(subject: Subject, seed: int, *, quick: bool) -> Iterator[Trial]:
     for exercise in subject.exercises:
         names = [name for name in subject.names[exercise] if not name.startswith("_")]
         groups: list[tuple[str | None, list[str]]] = [(None, names)]
-        if len(names) > 1:
+        if len(names) > 1 and not quick:
             groups += [(name, [name]) for name in names]
         for kind in KINDS:
             for function, wrapped in groups:

@@ -25,7 +25,7 @@ __all__ = ["audit"]
 @course_option
 @click.option("--seeds", type=click.IntRange(1, 1000), default=5, show_default=True, help="Seeds for right answers.")
 @click.option("--seed", type=int, help="The first seed; drawn when left out.")
-@click.option("--quick", is_flag=True, help="Of wrong variants, run only checks that they can reach.")
+@click.option("--quick", is_flag=True, help="Leave out what seldom finds anything.")
 @click.option("--mutants/--no-mutants", default=True, show_default=True, help="Also mutate the solution.")
 @click.option("--only", metavar="TEXT", help="Only the variants whose name holds TEXT.")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=Path("audit"), show_default=True)
