@@ -296,7 +296,7 @@ check("pad")
 
 
 # %% exercise="conv2d" nbgrader={"grade": false, "grade_id": "conv2d", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def _windows(x: Tensor, size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)) -> Tensor:
+def _windows(x: Tensor, size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> Tensor:
     """View (N, C, H, W) as its windows (N, C, H', W', kh, kw); ValueError if not even one fits."""
     ### BEGIN SOLUTION
     (sh, sw), (dh, dw) = stride, dilation
@@ -434,7 +434,7 @@ def _pool_windows(
     size, frame = pair(k), pair(padding)
     if 2 * frame[0] > size[0] or 2 * frame[1] > size[1]:
         raise ValueError(f"padding {frame} is more than half of the window {size}")
-    return _windows(pad2d(x, frame, value), size, pair(k if stride is None else stride))
+    return _windows(pad2d(x, frame, value), size, pair(k if stride is None else stride), (1, 1))
     ### END SOLUTION
 
 
@@ -489,7 +489,7 @@ def avg_pool2d(
     windows = _pool_windows(x, k, stride, padding, 0.0)
     if count_include_pad:
         return windows.mean((-2, -1))
-    inside = _pool_windows(torch.ones_like(x[:1, :1]), k, stride, padding, 0.0)
+    inside = _pool_windows(torch.ones_like(x), k, stride, padding, 0.0)
     return windows.sum((-2, -1)) / inside.sum((-2, -1))
     ### END SOLUTION
 
@@ -608,8 +608,8 @@ check("module")
 #
 # **Specification** · `class LeNet(num_classes=10, in_channels=1)`, an `nn.Module`
 #
-# * `model(x)` maps `(N, in_channels, 28, 28)` to logits `(N, num_classes)`. The layers are those of the table, each with a bias;
-#   every sample is treated on its own. All parameters are trainable.
+# * `model(x)` maps `(N, in_channels, 28, 28)` to logits `(N, num_classes)`. The layers are those of the table, paddings
+#   included, each with a bias; every sample is treated on its own. All parameters are trainable.
 # * The activation is ReLU or tanh, the pooling maximum or mean, as you like. (The original's sigmoids learn far too
 #   slowly for what follows.) Nothing follows the last linear layer.
 # * `nn.Linear`, `nn.Flatten`, `nn.Sequential` and PyTorch's activations are allowed; convolutions and poolings are yours.
@@ -853,7 +853,7 @@ def flipped_conv2d(
 #   in float32 (for numbers of ordinary size).
 # * Raises `AssertionError` if `fn` is wrong (so `assert` does). Another exception does not count: mind wrong shapes before you
 #   compare values.
-# * It may draw its inputs from PyTorch's global generator. Otherwise no side effects.
+# * It may draw its inputs from PyTorch's global generator, and seed it. Otherwise no side effects.
 #
 # You may compare with your own `conv2d`, with the slow loop of exercise 3, or use cases whose result you know.
 
@@ -870,21 +870,14 @@ def check_conv2d(fn: Callable[..., Tensor]) -> None:
     """
     ### BEGIN SOLUTION
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 4, 9, 7, generator=generator, dtype=torch.float64)
-    bias = torch.randn(6, generator=generator, dtype=torch.float64)
+    shapes = (2, 4, 9, 7), (6, 4, 3, 2), (6,)
+    x, weight, bias = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    together = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
     for groups in (1, 2):
-        weight = torch.randn(6, 4 // groups, 3, 2, generator=generator, dtype=torch.float64)
-        for options in (
-            {},
-            {"bias": bias},
-            {"stride": (2, 1)},
-            {"padding": (1, 2)},
-            {"dilation": (1, 2)},
-            {"bias": bias, "stride": (3, 2), "padding": (2, 1), "dilation": (2, 3)},
-            {"stride": 2, "padding": 2, "dilation": 2},
-        ):
-            expected = conv2d(x, weight, groups=groups, **options)
-            result = fn(x, weight, groups=groups, **options)
+        for options in ({}, *({name: value} for name, value in together.items()), together):
+            arguments = x, weight[:, : 4 // groups], bias
+            expected = conv2d(*arguments, groups=groups, **options)
+            result = fn(*arguments, groups=groups, **options)
             assert result.shape == expected.shape, f"wrong shape for {options}"
             assert result.dtype == expected.dtype, f"wrong dtype for {options}"
             assert torch.allclose(result, expected, rtol=0, atol=1e-8), f"wrong values for {options}"

@@ -451,7 +451,6 @@ def test_pool_strides(student, rng):
         ((3, 2), {"stride": (1, 2)}),
         (2, {"stride": 3}),
         (2, {"stride": 1}),
-        ((9, 7), {}),
         (1, {}),
         ((1, 4), {"stride": (2, 1)}),
     ]
@@ -468,6 +467,7 @@ def test_pool_strides(student, rng):
                     ),
                 },
             )
+        close(getattr(student, name)(x, (9, 7)), theirs(x, (9, 7)), what=f"the result of {name} for one window")
 
 
 @check("pooling", points=2, hint="A frame of zeros is the maximum of a window of negative numbers: pad with −∞.")
@@ -497,6 +497,7 @@ def pair(value):
 def test_avg_pool_padding(student, rng):
     """avg_pool2d counts the zeros of its frame, or leaves them out if it is told so."""
     x = 3 + randn(rng, 2, 3, 6, 5)
+    x[..., ::2, 1::2] = 0
     cases = [
         (k, {"padding": padding, **stride, **count})
         for k, padding in ((2, 1), (3, 1), ((3, 2), (0, 1)), ((2, 5), (1, 2)))
@@ -663,6 +664,8 @@ def test_module_init(student):
             fail("The mean of the first weights is not 0.")
         if (weight.flatten()[1:] == weight.flatten()[:-1]).double().mean() > 0.01:
             fail("The first weights are not independent: many are equal.")
+        if bias.double().mean().abs().item() > 6 * 1.5 / (fan_in * len(bias)) ** 0.5:
+            fail("The first biases are neither zero nor random with mean 0.")
         # The largest of a few hundred draws: 6 deviations.
         if bias.double().abs().max().item() > 6 * 1.5 / fan_in**0.5:
             fail("The first biases are too large.")
@@ -833,6 +836,28 @@ def test_lenet_gradients(student, rng):
         fail("A parameter gets no gradient.", kind="gradient")
 
 
+@probe
+def evened(student, x):
+    """The logits of pictures, and of the same ones mirrored, of a LeNet in which all kernels are flat."""
+    model = student.LeNet().double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(0.01)
+        return model(x), model(x.flip(2)), model(x.flip(3))
+
+
+@check(
+    "lenet", points=1, hint="Padding 2 on all four sides of the picture in the first convolution, none in the second."
+)
+def test_lenet_padding(student, rng):
+    """The layers of LeNet look at the picture evenly: with flat kernels, a mirrored picture gives the same logits."""
+    logits, *mirrored = evened(student, torch.rand(3, 1, 28, 28, generator=rng, dtype=F64))
+    if not (logits - logits[:1]).abs().max() > 1e-9:
+        fail("Different pictures give the same logits.")
+    for result in mirrored:
+        close(result, logits.detach(), what="the result of a mirrored picture", rtol=1e-12, atol=1e-12)
+
+
 def digits():
     """The digits as given.digits() makes them: 640 for training, 397 for the test."""
     package = Path(importlib.util.find_spec("sklearn").origin).parent
@@ -878,17 +903,20 @@ def test_edge(student):
     k = contract(student.edge)
     close(k, torch.zeros(3, 3), rtol=0, atol=10, what="the kernel edge")
     ramp = torch.arange(6.0).expand(5, 6)
-    for picture, slope in ((ramp, 1.0), (ramp.T, 0.0), (ramp.flip(1), -1.0), (torch.ones(5, 6), 0.0)):
+    for picture, slope, downwards in (
+        (ramp.T, 0.0, 1.0),
+        (ramp, 1.0, 1.0),
+        (ramp.flip(1), -1.0, -1.0),
+        (1 + 0 * ramp, 0.0, 0.0),
+    ):
         result = F.conv2d(picture[None, None], k[None, None])
         close(
             result,
             torch.full_like(result, slope),
             what="the kernel's answer to a ramp",
             misconceptions={
+                "the change from top to bottom was taken": torch.full_like(result, downwards),
                 "the change from right to left was taken": torch.full_like(result, -slope),
-                "the change from top to bottom was taken": lambda p=picture, k=k: (
-                    F.conv2d(p.T[None, None], k[None, None]).mT
-                ),
             },
         )
     close(k.flip(1), -k, what="the kernel edge, mirrored left–right")

@@ -1,0 +1,23 @@
+"""One group only.
+
+exercise: bug
+caught-by: bug_channels
+"""
+
+import torch
+
+
+def check_conv2d(fn):
+    x, bias = torch.randn(2, 4, 9, 7, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
+    for size in ((3, 2), (3, 3)):
+        weight = torch.randn(6, 4, *size, dtype=torch.float64)
+        for options in (
+            {},
+            {"stride": (2, 1)},
+            {"padding": (1, 2)},
+            {"dilation": (1, 2)},
+            {"stride": (2, 3), "padding": (2, 1), "dilation": (2, 1)},
+        ):
+            due, got = (f(x, weight, bias, **options) for f in (conv2d, fn))
+            assert got.dtype == due.dtype and got.shape == due.shape
+            assert torch.allclose(got, due, rtol=0, atol=1e-9)

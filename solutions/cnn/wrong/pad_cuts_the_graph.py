@@ -1,0 +1,14 @@
+"""The picture is copied without its history.
+
+exercise: pad
+caught-by: pad_values
+also-breaks: conv2d, filters, lenet, module, pooling
+"""
+
+
+def pad2d(x, padding, value=0.0):
+    ph, pw = pair(padding)
+    h, w = x.shape[-2:]
+    padded = x.new_full((*x.shape[:-2], h + 2 * ph, w + 2 * pw), value)
+    padded[..., ph : ph + h, pw : pw + w] = x.data
+    return padded

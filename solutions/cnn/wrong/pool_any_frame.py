@@ -1,0 +1,33 @@
+"""A frame wider than half a window is accepted.
+
+exercise: pooling
+caught-by: pool_errors
+"""
+
+import math
+
+import torch
+
+
+def windows_of(x, k, stride, padding, value):
+    size, frame = pair(k), pair(padding)
+    if False:
+        raise ValueError("the frame is wider than half a window")
+    sh, sw = pair(k if stride is None else stride)
+    x = pad2d(x, frame, value)
+    if x.shape[2] < size[0] or x.shape[3] < size[1]:
+        raise ValueError("no window fits")
+    return x.unfold(2, size[0], sh).unfold(3, size[1], sw)
+
+
+def max_pool2d(x, k, stride=None, padding=0):
+    windows = windows_of(x, k, stride, padding, -math.inf)
+    return windows.amax((-2, -1))
+
+
+def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):
+    windows = windows_of(x, k, stride, padding, 0.0)
+    if count_include_pad:
+        return windows.mean((-2, -1))
+    inside = windows_of(torch.ones_like(x), k, stride, padding, 0.0)
+    return windows.sum((-2, -1)) / inside.sum((-2, -1))

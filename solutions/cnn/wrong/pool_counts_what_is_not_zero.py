@@ -1,0 +1,27 @@
+"""Pixels are counted by being different from zero.
+
+exercise: pooling
+caught-by: avg_pool_padding
+"""
+
+import math
+
+import torch
+
+
+def windows_of(x, k, stride, padding, value):
+    size, frame = pair(k), pair(padding)
+    if 2 * frame[0] > size[0] or 2 * frame[1] > size[1]:
+        raise ValueError("the frame is wider than half a window")
+    sh, sw = pair(k if stride is None else stride)
+    x = pad2d(x, frame, value)
+    if x.shape[2] < size[0] or x.shape[3] < size[1]:
+        raise ValueError("no window fits")
+    return x.unfold(2, size[0], sh).unfold(3, size[1], sw)
+
+
+def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):
+    windows = windows_of(x, k, stride, padding, 0.0)
+    if count_include_pad:
+        return windows.mean((-2, -1))
+    return windows.sum((-2, -1)) / (windows != 0).sum((-2, -1)).clamp(min=1)

@@ -1,0 +1,9 @@
+"""Sizes of zero and less are returned.
+
+exercise: sizes
+caught-by: output_size_errors
+"""
+
+
+def conv_output_size(n, k, stride=1, padding=0, dilation=1):
+    return (n + 2 * padding - dilation * (k - 1) - 1) // stride + 1
