@@ -88,6 +88,7 @@ class Report:
     problems: tuple[Problem, ...]
     notes: tuple[Problem, ...]
     checks: tuple[CheckFacts, ...]
+    """By exercise."""
     rows: tuple[Row, ...]
     survivors: tuple[Mutant, ...]
     mutants: int
@@ -394,7 +395,7 @@ def judge(subject: Subject, trials: Sequence[Trial], records: Sequence[Record]) 
         exercises=subject.exercises,
         problems=tuple(it.problems),
         notes=tuple(it.notes),
-        checks=tuple(it.facts.values()),
+        checks=tuple(sorted(it.facts.values(), key=lambda fact: subject.exercises.index(fact.spec.exercise))),
         rows=tuple(it.rows),
         survivors=tuple(it.survivors),
         mutants=counted,

@@ -73,8 +73,8 @@
 #
 # **Conventions of the course.** "Convolution" is cross-correlation: the kernel is **not** flipped. (Mathematicians flip
 # it. A network that learns its kernels does not mind; a program that shares them with PyTorch does.) Pictures are
-# $(N, C, H, W)$. Dropout's $p$ is the probability of *dropping*. $\mathrm{ReLU}'(0) = 0$ and $\operatorname{sign}(0) = 0$.
-# Logarithms are natural.
+# $(N, C, H, W)$. Dropout's $p$ is the probability of *dropping*. $\mathrm{ReLU}'(0) = 0$ and
+# $\operatorname{sign}(0) = 0$. Logarithms are natural.
 
 # %%
 import math
@@ -102,9 +102,9 @@ from given import pair
 # The 1 stands **outside** the floor and outside the fraction: it counts the first window, which needs no step. Many
 # texts lose it or put it in the wrong place, and for $s = 1$ you would not notice.
 #
-# The *receptive field* of a number in a feature map is the part of the picture that it depends on. In one
-# dimension, walk through the layers from the picture onwards and keep two numbers: the size $r$ of the receptive field and
-# the distance $j$ (the *jump*) between the receptive fields of two neighbours. Before the first layer both are 1. A layer
+# The *receptive field* of a number in a feature map is the part of the picture that it depends on. In one dimension,
+# walk through the layers from the picture onwards and keep two numbers: the size $r$ of the receptive field and the
+# distance $j$ (the *jump*) between the receptive fields of two neighbours. Before the first layer both are 1. A layer
 # with kernel $k$, stride $s$ and dilation $d$ sees $k$ numbers of the layer before, which lie $d$ apart:
 #
 # $$
@@ -204,8 +204,9 @@ check("sizes")
 #
 # * `x`: a tensor `(..., H, W)` with any number of leading dimensions, at least none; any dtype that can hold `value`,
 #   integers included.
-# * `padding`: an int or a pair $(p_h, p_w)$ of ints of at least 0. The result has shape $(\dots, H + 2p_h, W + 2p_w)$ and
-#   the dtype of `x`: $p_h$ rows above and below, $p_w$ columns to the left and to the right, all filled with `value`.
+# * `padding`: an int or a pair $(p_h, p_w)$ of ints of at least 0. The result has shape $(\dots, H + 2p_h, W + 2p_w)$
+#   and the dtype of `x`: $p_h$ rows above and below, $p_w$ columns to the left and to the right, all filled with
+#   `value`.
 # * `value`: a number, possibly $\pm\infty$.
 # * Differentiable. No side effects; also for `padding=0` the result is a new tensor.
 
@@ -244,15 +245,17 @@ check("pad")
 # A loop over all output pixels would need thousands of operations for one small picture, each of them tiny. Two ideas
 # get rid of it.
 #
-# **Windows are a view.** Element $(i, j, a, b)$ of the tensor of all windows is element $(i s_h + a d_h,\; j s_w + b d_w)$ of
-# the padded picture. Both are linear in the indices, so the windows are the same memory with other strides: nothing is
-# copied. `x.unfold(dim, size, step)` makes that view along one dimension; look at its shape for a small tensor, do it
-# twice, and think about where the dilation goes. (`torch.as_strided` makes it in one go, and forgives nothing.)
+# **Windows are a view.** Element $(i, j, a, b)$ of the tensor of all windows is element
+# $(i s_h + a d_h,\; j s_w + b d_w)$ of the padded picture. Both are linear in the indices, so the windows are the same
+# memory with other strides: nothing is copied. `x.unfold(dim, size, step)` makes that view along one dimension; look at
+# its shape for a small tensor, do it twice, and think about where the dilation goes. (`torch.as_strided` makes it in
+# one go, and forgives nothing.)
 #
 # **Convolution is a matrix product.** Write every window as a column of length $C k_h k_w$ and every kernel as a row:
 #
 # $$
-# \underbrace{Y}_{(O,\; H'W')} = \underbrace{\mathcal W}_{(O,\; C k_h k_w)}\; \underbrace{\mathcal X}_{(C k_h k_w,\; H'W')} ,
+# \underbrace{Y}_{(O,\; H'W')} = \underbrace{\mathcal W}_{(O,\; C k_h k_w)}\;
+# \underbrace{\mathcal X}_{(C k_h k_w,\; H'W')} ,
 # $$
 #
 # once for each picture. The matrix $\mathcal X$ has a name, *im2col*; it holds every pixel up to $k_h k_w$ times.
@@ -261,22 +264,22 @@ check("pad")
 # `einsum` over the windows; a product in the Fourier domain. All of them are welcome here.
 #
 # **Groups** cut the channels into $g$ blocks that do not see each other: output channels $0, \dots, O/g - 1$ read input
-# channels $0, \dots, C/g - 1$, the next $O/g$ read the next $C/g$, and so on. With $g = C$ every channel has kernels of its
-# own; that is a *depthwise* convolution.
+# channels $0, \dots, C/g - 1$, the next $O/g$ read the next $C/g$, and so on. With $g = C$ every channel has kernels of
+# its own; that is a *depthwise* convolution.
 #
 # **Specification** · `conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor`
 #
-# * `x`: `(N, C, H, W)`; `weight`: `(O, C/groups, kh, kw)`; `bias`: `(O,)` or `None`. One floating-point dtype, float32 or
-#   float64, which the result has too.
+# * `x`: `(N, C, H, W)`; `weight`: `(O, C/groups, kh, kw)`; `bias`: `(O,)` or `None`. One floating-point dtype, float32
+#   or float64, which the result has too.
 # * `stride`, `padding`, `dilation`: an int or a pair each, and they may differ. The frame is filled with zeros.
 # * Returns `(N, O, H', W')`, with $H'$ and $W'$ as in exercise 1.
-# * Raises `ValueError` if $C$ is not `groups` times the second dimension of `weight`, if `groups` does not divide $O$, if
-#   `bias` has another shape than `(O,)`, or if the output would be empty (no window fits).
+# * Raises `ValueError` if $C$ is not `groups` times the second dimension of `weight`, if `groups` does not divide $O$,
+#   if `bias` has another shape than `(O,)`, or if the output would be empty (no window fits).
 # * Takes permuted, strided and expanded tensors. Differentiable in `x`, `weight` and `bias`. No side effects.
-# * **Cost**: at most $60 + 25\,k_h k_w$ PyTorch operations, and no more of them for large pictures, many channels or large
-#   batches than for small ones (up to a fifth more, and four). Loops over the positions of the kernel and over groups are
-#   fine, loops over pixels, channels or samples are not. At no time do all your intermediate tensors together take
-#   more than three times the memory of $\mathcal X$ (all pictures, all channels).
+# * **Cost**: at most $60 + 25\,k_h k_w$ PyTorch operations, and no more of them for large pictures, many channels or
+#   large batches than for small ones (up to a fifth more, and four). Loops over the positions of the kernel and over
+#   groups are fine, loops over pixels, channels or samples are not. At no time do all your intermediate tensors
+#   together take more than three times the memory of $\mathcal X$ (all pictures, all channels).
 #
 # This slow loop defines the result:
 #
@@ -372,14 +375,14 @@ for axes, (name, layers) in zip(panels, stacks.items(), strict=True):
         features = conv2d(features, torch.full((1, 1, k, k), 1 / k**2), stride=s, padding=d, dilation=d)
     middle = features.shape[-1] // 2
     (seen,) = torch.autograd.grad(features[0, 0, middle, middle], picture)
-    axes.imshow(seen[0, 0].sqrt(), cmap="magma")
+    axes.imshow(seen[0, 0].sqrt().numpy(), cmap="magma")
     axes.set_title(f"{name}: {receptive_field(layers)} pixels")
     axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# **To think about** (not marked). The gradient of a convolution with respect to its input is a convolution again, of what
-# comes back with the kernels. What has to be done to the kernel? And what to the gradient, if the stride was 2?
+# **To think about** (not marked). The gradient of a convolution with respect to its input is a convolution again, of
+# what comes back with the kernels. What has to be done to the kernel? And what to the gradient, if the stride was 2?
 
 # %% [markdown] tags=["answer"]
 # *Your answer:*
@@ -410,11 +413,12 @@ plt.show()
 # **Specification** · `max_pool2d(x, k, stride=None, padding=0) -> Tensor`,
 # `avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True) -> Tensor`
 #
-# * `x`: `(N, C, H, W)`, floating point. `k`, `stride`, `padding`: an int or a pair each; `stride=None` means `stride=k`.
+# * `x`: `(N, C, H, W)`, floating point. `k`, `stride`, `padding`: an int or a pair each; `stride=None` means
+#   `stride=k`.
 # * Returns `(N, C, H', W')` in the dtype of `x`, with sizes as in exercise 1.
 # * `max_pool2d` pads with $-\infty$. A window with a `nan` gives `nan`; the other windows don't.
-# * `avg_pool2d` pads with zeros and divides by $k_h k_w$, or, with `count_include_pad=False`, by the number of pixels of
-#   the window that are not frame.
+# * `avg_pool2d` pads with zeros and divides by $k_h k_w$, or, with `count_include_pad=False`, by the number of pixels
+#   of the window that are not frame.
 # * `ValueError` if $2 p_h > k_h$ or $2 p_w > k_w$, or if no window fits.
 # * Differentiable. No side effects.
 # * **Cost**: the number of PyTorch operations does not grow with the picture, the channels or the batch (up to a fifth
@@ -500,8 +504,8 @@ from grader.student import check
 check("pooling")
 
 # %% [markdown]
-# **To think about** (not marked). `max_pool2d(x, 2)` halves height and width, and so does `x[:, :, ::2, ::2]`. What does the
-# network lose in each case? And a convolution with stride 2: is it more like the one or like the other?
+# **To think about** (not marked). `max_pool2d(x, 2)` halves height and width, and so does `x[:, :, ::2, ::2]`. What
+# does the network lose in each case? And a convolution with stride 2: is it more like the one or like the other?
 
 # %% [markdown] tags=["answer"]
 # *Your answer:*
@@ -514,21 +518,24 @@ check("pooling")
 # A layer is a function with parameters. If yours have the names and shapes of PyTorch's, then anybody's trained weights
 # can be loaded into it and the other way round: that is what a `state_dict` is for.
 #
-# **How large should the first weights be?** A sum of $m$ independent terms of variance $\sigma^2$ has the variance $m\sigma^2$, and
-# each output is a sum of $m = (C/g)\, k_h k_w$ products, the *fan-in*. For the output to be about as large as the input, the
-# weights must have a standard deviation of about $1/\sqrt m$. PyTorch draws weights and biases from the uniform
-# distribution on $\pm 1/\sqrt m$ (deviation $0.58/\sqrt m$); He's rule, made for ReLU, says $\sqrt{2/m}$. Take either, or anything
-# between.
+# **How large should the first weights be?** A sum of $m$ independent terms of variance $\sigma^2$ has the variance
+# $m\sigma^2$, and each output is a sum of $m = (C/g)\, k_h k_w$ products, the *fan-in*. For the output to be about as
+# large as the input, the weights must have a standard deviation of about $1/\sqrt m$. PyTorch draws weights and biases
+# from the uniform distribution on $\pm 1/\sqrt m$ (deviation $0.58/\sqrt m$); He's rule, made for ReLU, says
+# $\sqrt{2/m}$. Take either, or anything between.
 #
-# **Specification** · `class Conv2d(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True)`,
-# an `nn.Module`
+# **Specification** ·
+# `class Conv2d(in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True)`, an
+# `nn.Module`
 #
-# * Parameters, and nothing else in its `state_dict`: `weight`, `(out_channels, in_channels/groups, kh, kw)`, and `bias`,
-#   `(out_channels,)`. With `bias=False` the attribute `bias` is `None`, and the `state_dict` holds `weight` only.
-# * `layer(x)` is `conv2d` of `x` with these parameters and options. `kernel_size`, `stride`, `padding`, `dilation`: an int
-#   or a pair each.
+# * Parameters, and nothing else in its `state_dict`: `weight`, `(out_channels, in_channels/groups, kh, kw)`, and
+#   `bias`, `(out_channels,)`. With `bias=False` the attribute `bias` is `None`, and the `state_dict` holds `weight`
+#   only.
+# * `layer(x)` is `conv2d` of `x` with these parameters and options. `kernel_size`, `stride`, `padding`, `dilation`: an
+#   int or a pair each.
 # * `weight` is drawn from PyTorch's global generator, independently, with mean 0 and a standard deviation between
-#   $0.5/\sqrt m$ and $1.5/\sqrt m$. `bias` is zero, or drawn in the same way with a standard deviation of at most $1.5/\sqrt m$.
+#   $0.5/\sqrt m$ and $1.5/\sqrt m$. `bias` is zero, or drawn in the same way with a standard deviation of at most
+#   $1.5/\sqrt m$.
 # * `ValueError`, already when the layer is made, if `groups` does not divide `in_channels` and `out_channels`.
 # * Parameters are float32; after `layer.double()` the layer computes in float64, as any module does.
 
@@ -612,7 +619,8 @@ check("module")
 #   included, each with a bias; every sample is treated on its own. All parameters are trainable.
 # * The activation is ReLU or tanh, the pooling maximum or mean, as you like. (The original's sigmoids learn far too
 #   slowly for what follows.) Nothing follows the last linear layer.
-# * `nn.Linear`, `nn.Flatten`, `nn.Sequential` and PyTorch's activations are allowed; convolutions and poolings are yours.
+# * `nn.Linear`, `nn.Flatten`, `nn.Sequential` and PyTorch's activations are allowed; convolutions and poolings are
+#   yours.
 # * Parameters are float32; after `model.double()` the model computes in float64.
 # * Trained by `given.fit` (have a look at it) on 640 handwritten digits for three epochs, it reads at least 88 % of the
 #   test digits. Ours reads at least 91 % with every seed that we tried.
@@ -671,10 +679,10 @@ axes.plot(history)
 axes.set_xlabel("step")
 axes.set_ylabel("training loss")
 for axes, kernel in zip(centre.subplots(2, 3).flat, kernels, strict=True):
-    axes.imshow(kernel, cmap="coolwarm", vmin=-0.6, vmax=0.6)
+    axes.imshow(kernel.numpy(), cmap="coolwarm", vmin=-0.6, vmax=0.6)
     axes.axis("off")
 for axes, image, reading in zip(right.subplots(3, 3).flat, test_images[:9, 0], predictions[:9].tolist(), strict=True):
-    axes.imshow(image, cmap="gray")
+    axes.imshow(image.numpy(), cmap="gray")
     axes.set_title(str(reading), fontsize=9)
     axes.axis("off")
 plt.show()
@@ -693,26 +701,29 @@ plt.show()
 #
 # Long before kernels were learned, people wrote them by hand. Three that every image editor has:
 #
-# * **Blur**: each pixel becomes a weighted mean of its neighbourhood. The weights are positive and sum to 1, so a constant
-#   picture stays as it is.
+# * **Blur**: each pixel becomes a weighted mean of its neighbourhood. The weights are positive and sum to 1, so a
+#   constant picture stays as it is.
 # * **Edge**: the change from left to right, which is a derivative. The weights sum to 0, so a constant picture becomes
 #   black; a ramp that grows by 1 a pixel becomes 1.
 # * **Sharpen**: add to the picture what blurring would take away, $x + (x - \text{blur}(x))$. Convolution is linear, so
-#   this is one kernel too: $2\delta - \text{blur}$, where $\delta$ is the kernel that changes nothing (1 in the middle).
+#   this is one kernel too: $2\delta - \text{blur}$, where $\delta$ is the kernel that changes nothing (1 in the
+#   middle).
 #
-# **Specification** · `edge()`, `blur()`, `sharpen()`: each returns a new float32 tensor `(3, 3)`, a kernel to *correlate* with
+# **Specification** · `edge()`, `blur()`, `sharpen()`: each returns a new float32 tensor `(3, 3)`, a kernel to
+# *correlate* with
 #
-# * `blur()`: all nine weights positive, their sum 1, none larger than the one in the middle; unchanged when it is mirrored
-#   left–right, mirrored top–bottom, or transposed.
-# * `edge()`: mirrored left–right it changes its sign, mirrored top–bottom it does not change. A picture that grows by 1 from
-#   each column to the next one on the right gives 1 (away from the border). How rows are weighted is up to you.
+# * `blur()`: all nine weights positive, their sum 1, none larger than the one in the middle; unchanged when it is
+#   mirrored left–right, mirrored top–bottom, or transposed.
+# * `edge()`: mirrored left–right it changes its sign, mirrored top–bottom it does not change. A picture that grows by 1
+#   from each column to the next one on the right gives 1 (away from the border). How rows are weighted is up to you.
 # * `sharpen()`: $2\delta - \text{blur}$, with your own blur.
 #
 # **Specification** · `apply_filter(img, k) -> Tensor`
 #
-# * `img`: `(..., H, W)` with any number of leading dimensions, at least none; float32 or float64. `k`: `(kh, kw)`, floating
-#   point; it is used in the dtype of `img`.
-# * Correlates every picture with `k`, the picture surrounded by zeros, so that the result has the shape and dtype of `img`.
+# * `img`: `(..., H, W)` with any number of leading dimensions, at least none; float32 or float64. `k`: `(kh, kw)`,
+#   floating point; it is used in the dtype of `img`.
+# * Correlates every picture with `k`, the picture surrounded by zeros, so that the result has the shape and dtype of
+#   `img`.
 # * `ValueError` if `kh` or `kw` is even: the kernel would have no middle.
 # * Differentiable in both. No side effects.
 
@@ -770,10 +781,10 @@ from grader.student import check
 check("filters")
 
 # %% [markdown]
-# **See it.** A drawn picture with a disc, bars, a checkerboard and a soft blob, and what your filters make of it. Blur: the
-# bars become grey, the blob hardly changes. Edge: the left sides of bright things are white, their right sides black,
-# everything flat is grey; horizontal borders have vanished. Sharpen: contours stand out. The bright and dark lines at
-# the rim of the edge and sharpen pictures come from the zeros around the picture.
+# **See it.** A drawn picture with a disc, bars, a checkerboard and a soft blob, and what your filters make of it. Blur:
+# the bars become grey, the blob hardly changes. Edge: the left sides of bright things are white, their right sides
+# black, everything flat is grey; horizontal borders have vanished. Sharpen: contours stand out. The bright and dark
+# lines at the rim of the edge and sharpen pictures come from the zeros around the picture.
 
 # %% tags=["see"]
 picture = given.scene()
@@ -784,29 +795,32 @@ shown |= {"edge": 0.5 + apply_filter(picture, edge()), "sharpen": apply_filter(p
 
 figure, panels = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
 for axes, (name, filtered) in zip(panels, shown.items(), strict=True):
-    axes.imshow(filtered, cmap="gray", vmin=0, vmax=1)
+    axes.imshow(filtered.numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set_title(name)
     axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# **A text of about 100 words** (2 points, read by a person). Write $T$ for the operation that moves a picture one pixel to
-# the right.
+# **A text of about 100 words** (2 points, read by a person). Write $T$ for the operation that moves a picture one pixel
+# to the right.
 #
 # 1. What does it mean that a convolution is *equivariant* to $T$? Write it as an equation. Where does it fail for a
 #    convolution with padding and stride 1, and what is left of it when the stride is 2?
-# 2. It is often said that max pooling makes a network *invariant* to shifts. Why is this not quite true, and what is true?
+# 2. It is often said that max pooling makes a network *invariant* to shifts. Why is this not quite true, and what is
+#    true?
 
 # %% [markdown] exercise="filters" nbgrader={"grade": true, "grade_id": "filters-text", "locked": false, "points": 2, "schema_version": 3, "solution": true, "task": false}
 # ### BEGIN SOLUTION
-# 1. Equivariant: it does not matter whether the picture is moved before or after, $\text{conv}(Tx) = T\,\text{conv}(x)$; what is
-#    found moves along with the thing. (Invariant would be $f(Tx) = f(x)$.) With padding it fails at the border, where
-#    pixels leave the picture and zeros come in. With stride 2 it holds for shifts by multiples of 2 pixels only: those move
-#    the output by half as much. A shift by one pixel gives the windows that were left out before.
+# 1. Equivariant: it does not matter whether the picture is moved before or after,
+#    $\text{conv}(Tx) = T\,\text{conv}(x)$; what is found moves along with the thing. (Invariant would be
+#    $f(Tx) = f(x)$.) With padding it fails at the border, where pixels leave the picture and zeros come in. With stride
+#    2 it holds for shifts by multiples of 2 pixels only: those move the output by half as much. A shift by one pixel
+#    gives the windows that were left out before.
 # 2. Pooling is invariant only approximately: a maximum stays the same as long as the largest value stays in its window.
 #    A shift by one pixel moves some values across the border of their windows. With windows of 2 × 2 and stride 2, only
 #    shifts by multiples of 2 act cleanly, and they *move* the output by one: again equivariance. True is that small
-#    shifts change the output less than the input; invariance in the strict sense comes from pooling over the whole picture.
+#    shifts change the output less than the input; invariance in the strict sense comes from pooling over the whole
+#    picture.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -849,10 +863,10 @@ def flipped_conv2d(
 #
 # * `fn`: a function with the signature of `conv2d`. Call it as often as you need, up to 300 times, with small tensors
 #   (`float32` or `float64`) and valid arguments.
-# * Returns `None` if `fn` is right. A right function may differ from yours by rounding: by $10^{-9}$ in float64, by $10^{-4}$
-#   in float32 (for numbers of ordinary size).
-# * Raises `AssertionError` if `fn` is wrong (so `assert` does). Another exception does not count: mind wrong shapes before you
-#   compare values.
+# * Returns `None` if `fn` is right. A right function may differ from yours by rounding: by $10^{-9}$ in float64, by
+#   $10^{-4}$ in float32 (for numbers of ordinary size).
+# * Raises `AssertionError` if `fn` is wrong (so `assert` does). Another exception does not count: mind wrong shapes
+#   before you compare values.
 # * It may draw its inputs from PyTorch's global generator, and seed it. Otherwise no side effects.
 #
 # You may compare with your own `conv2d`, with the slow loop of exercise 3, or use cases whose result you know.
@@ -890,8 +904,8 @@ from grader.student import check
 check("bug")
 
 # %% [markdown]
-# **To think about** (not marked). Which bug could your test *not* find, however often you run it? (Think of one that shows
-# itself only for pictures of 1000 × 1000 pixels.)
+# **To think about** (not marked). Which bug could your test *not* find, however often you run it? (Think of one that
+# shows itself only for pictures of 1000 × 1000 pixels.)
 
 # %% [markdown] tags=["answer"]
 # *Your answer:*
