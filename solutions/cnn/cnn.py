@@ -659,8 +659,8 @@ check("lenet")
 # %% [markdown]
 # **See it.** Three epochs on all 1 400 training digits, in a few seconds. On the left the loss of each step: it starts
 # near $\log 10 \approx 2.3$, drops within some fifty steps, and ends close to 0. In the middle the six 5 × 5 kernels of
-# the first layer: most have become small edges and strokes of some direction. On the right nine test digits with the
-# network's reading as the title. The printed test accuracy should be above 0.93.
+# the first layer: most have turned into small edges or strokes of some direction. On the right nine test digits with
+# the network's reading as the title. The printed test accuracy should be above 0.93.
 
 # %% tags=["see"]
 images, labels, test_images, test_labels = given.digits()
@@ -782,7 +782,7 @@ check("filters")
 
 # %% [markdown]
 # **See it.** A drawn picture with a disc, bars, a checkerboard and a soft blob, and what your filters make of it. Blur:
-# the bars become grey, the blob hardly changes. Edge: the left sides of bright things are white, their right sides
+# the bars run together, the blob hardly changes. Edge: the left sides of bright things are white, their right sides
 # black, everything flat is grey; horizontal borders have vanished. Sharpen: contours stand out. The bright and dark
 # lines at the rim of the edge and sharpen pictures come from the zeros around the picture.
 
@@ -886,7 +886,7 @@ def check_conv2d(fn: Callable[..., Tensor]) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = (2, 4, 9, 7), (6, 4, 3, 2), (6,)
     x, weight, bias = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
-    together = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
+    together = {"stride": (3, 2), "padding": (1, 2), "dilation": (1, 2)}
     for groups in (1, 2):
         for options in ({}, *({name: value} for name, value in together.items()), together):
             arguments = x, weight[:, : 4 // groups], bias

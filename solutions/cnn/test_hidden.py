@@ -883,7 +883,7 @@ def trained(student, given, x, y, test_x):
 
 
 @check(
-    "lenet", points=4, hint="Plot the loss of each step: it starts near 2.3 and falls below 1 within the first epoch."
+    "lenet", points=3, hint="Plot the loss of each step: it starts near 2.3 and falls below 1 within the first epoch."
 )
 def test_lenet_digits(student, given):
     """LeNet reads at least 88 % of handwritten digits that it has never seen, after three epochs on 640 others."""
