@@ -1,0 +1,9 @@
+"""Everything is true.
+
+exercise: answers
+caught-by: answers_statements
+"""
+
+
+def short_answers():
+    return {"variance": 256, "heads": 21, "pairs": 524224, "true": "abcdefgh"}

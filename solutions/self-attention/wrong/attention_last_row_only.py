@@ -1,0 +1,18 @@
+"""Looks for fully masked rows in the first sample only.
+
+exercise: attention
+caught-by: attention_masked_rows
+also-breaks: multihead, bug
+"""
+
+
+def scaled_dot_product_attention(q, k, v, mask=None, *, return_weights=False):
+    weights = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        if mask.dtype != torch.bool:
+            raise TypeError(f"the mask must be boolean, not {mask.dtype}")
+        weights = weights.masked_fill(~mask, -math.inf)
+    weights = weights.softmax(dim=-1)
+    if mask is not None:
+        weights = weights.nan_to_num(0.0) if not mask.any() else weights
+    return (weights @ v, weights) if return_weights else weights @ v

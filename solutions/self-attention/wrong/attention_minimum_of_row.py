@@ -1,0 +1,18 @@
+"""One less than the smallest score.
+
+exercise: attention
+caught-by: attention_mask
+also-breaks: multihead, bug
+"""
+
+
+def scaled_dot_product_attention(q, k, v, mask=None, *, return_weights=False):
+    weights = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        if mask.dtype != torch.bool:
+            raise TypeError(f"the mask must be boolean, not {mask.dtype}")
+        weights = torch.where(mask, weights, weights.amin() - 1)
+    weights = weights.softmax(dim=-1)
+    if mask is not None:
+        weights = weights.masked_fill(~mask, 0)
+    return (weights @ v, weights) if return_weights else weights @ v

@@ -1,0 +1,20 @@
+"""A fully masked row sees everything.
+
+exercise: attention
+caught-by: attention_masked_rows
+also-breaks: multihead, bug
+told: a fully masked row got the weights that it would have without the mask
+"""
+
+
+def scaled_dot_product_attention(q, k, v, mask=None, *, return_weights=False):
+    weights = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        if mask.dtype != torch.bool:
+            raise TypeError(f"the mask must be boolean, not {mask.dtype}")
+        mask = mask | ~mask.any(-1, keepdim=True)
+        weights = weights.masked_fill(~mask, torch.finfo(weights.dtype).min)
+    weights = weights.softmax(dim=-1)
+    if mask is not None:
+        weights = weights.masked_fill(~mask, 0)
+    return (weights @ v, weights) if return_weights else weights @ v

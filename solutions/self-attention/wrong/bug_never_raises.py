@@ -1,0 +1,9 @@
+"""Everything is right.
+
+exercise: bug
+caught-by: bug_shown
+"""
+
+
+def check_attention(fn):
+    fn(*suspect_case())

@@ -1,0 +1,15 @@
+"""Never tries large scores.
+
+exercise: bug
+caught-by: bug_formulas
+"""
+
+
+def check_attention(fn):
+    q, k, v, mask = suspect_case()
+    q.requires_grad_()
+    for case in ((q, k, v), (q, k, v, mask)):
+        output = fn(*case)
+        assert torch.allclose(output, scaled_dot_product_attention(*case))
+        (gradient,) = torch.autograd.grad(output.sum(), q)
+        assert gradient.isfinite().all()

@@ -1,0 +1,29 @@
+"""Straight from (B, L, D) to (B, H, L, D/H).
+
+exercise: multihead
+caught-by: multihead_values
+told: (B, L, D) was reshaped to (B, H, L, D/H) at once, which mixes tokens with heads
+"""
+
+
+class MultiHeadSelfAttention(nn.Module):
+    def __init__(self, d_model, n_heads, bias=True):
+        super().__init__()
+        if d_model % n_heads != 0:
+            raise ValueError(f"{d_model} features cannot be shared evenly by {n_heads} heads")
+        self.n_heads = n_heads
+        self.q_proj = nn.Linear(d_model, d_model, bias=bias)
+        self.k_proj = nn.Linear(d_model, d_model, bias=bias)
+        self.v_proj = nn.Linear(d_model, d_model, bias=bias)
+        self.out_proj = nn.Linear(d_model, d_model, bias=bias)
+
+    def forward(self, x, mask=None, causal=False):
+        if causal:
+            past = causal_mask(x.shape[1])
+            mask = past if mask is None else mask & past
+        q, k, v = (
+            project(x).reshape(len(x), self.n_heads, x.shape[1], -1)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        heads = scaled_dot_product_attention(q, k, v, mask)
+        return self.out_proj(heads.transpose(1, 2).flatten(2))

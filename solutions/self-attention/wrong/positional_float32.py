@@ -1,0 +1,12 @@
+"""Angles in float32.
+
+exercise: positional
+caught-by: positional_far
+told: angles or frequencies were rounded to float32, which is too coarse for large positions
+"""
+
+
+def positional_encoding(n, d, base=10000.0):
+    even = torch.arange(0, d, 2, dtype=torch.float32)
+    angles = torch.arange(n)[:, None] * base ** (-even / d)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :d].float()

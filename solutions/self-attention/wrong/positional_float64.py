@@ -1,0 +1,11 @@
+"""float64.
+
+exercise: positional
+caught-by: positional_values
+"""
+
+
+def positional_encoding(n, d, base=10000.0):
+    even = torch.arange(0, d, 2, dtype=torch.float64)
+    angles = torch.arange(n)[:, None] * base ** (-even / d)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :d]

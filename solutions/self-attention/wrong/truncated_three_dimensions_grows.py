@@ -1,0 +1,17 @@
+"""Two dimensions get a batch dimension that stays.
+
+exercise: truncated
+caught-by: truncated_ends
+"""
+
+
+def truncated_self_attention(q, k, v, window):
+    q, k, v = (x[None] if x.ndim == 2 else x for x in (q, k, v))
+    n, d = q.shape[-2:]
+    window = min(window, n - 1)
+    offsets = range(2 * window + 1)
+    keys, values = (F.pad(x, (0, 0, window, window)) for x in (k, v))
+    scores = torch.stack([(q * keys[..., o : o + n, :]).sum(dim=-1) for o in offsets], dim=-1) / math.sqrt(d)
+    position = torch.arange(n)[:, None] + torch.arange(-window, window + 1)
+    weights = scores.masked_fill((position < 0) | (position >= n), -math.inf).softmax(dim=-1)
+    return sum((weights[..., o, None] * values[..., o : o + n, :] for o in offsets))
