@@ -1,7 +1,7 @@
 """Hidden checks of dropout: 70 of the 100 points.
 
 The gates are in test_public.py. Statistics are judged at six standard deviations of the estimator, with draws from
-``rng``: a right answer fails once in some hundred million runs. Many draws are one big tensor, not many calls.
+``rng``: a right answer fails less than once in a hundred thousand runs. Many draws are one tensor, not many calls.
 """
 
 import math
@@ -278,13 +278,13 @@ def test_dropout_arguments(student, rng):
 
 @check("dropout", points=1, hint="No loop over entries or rows: the mask is one tensor of the shape of x.")
 def test_dropout_cost(student, rng):
-    """dropout needs the same few operations for any size of x, and at most four times the memory of x."""
+    """dropout needs at most 16 operations for a large x too, and at most four times the memory of x."""
     x = nonzero(rng, 512, 512, dtype=torch.float32)
     for training in (True, False):
-        small, big = (watch(student.dropout, value, 0.5, training, seeded(rng)) for value in (x[:4, :3], x))
-        if big.op_count > max(small.op_count, 4) or big.op_count > 16:
+        seen = watch(student.dropout, x, 0.5, training, seeded(rng))
+        if seen.op_count > 16:
             fail("There are too many operations.", kind="cost")
-        if big.peak_bytes > 4.1 * x.nbytes:
+        if seen.peak_bytes > 4.1 * x.nbytes:
             fail("Too much memory is used at a time.", kind="cost")
 
 
