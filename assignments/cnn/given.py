@@ -46,20 +46,20 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def fit(
-    model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int, generator: torch.Generator, lr: float = 4e-3
+    model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int, generator: torch.Generator, lr: float = 8e-3
 ) -> list[float]:
-    """Train a classifier with Adam, batches of 16 and a learning rate that falls to zero in a straight line.
+    """Train a classifier with Adam, batches of 48 and a learning rate that falls to zero in a straight line.
 
     Returns:
         The loss of every step.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    steps = epochs * -(-len(images) // 16)
+    steps = epochs * -(-len(images) // 48)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     losses = []
     model.train()
     for _ in range(epochs):
-        for batch in torch.randperm(len(images), generator=generator).split(16):
+        for batch in torch.randperm(len(images), generator=generator).split(48):
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()

@@ -196,7 +196,7 @@ def without(name, value):
 def test_conv2d_stride(student, rng):
     """conv2d takes different vertical and horizontal strides, on pictures that are not square."""
     x, weight, bias = randn(rng, 2, 3, 9, 7), randn(rng, 4, 3, 3, 2), randn(rng, 4)
-    cases = [(weight, bias, {"stride": stride}) for stride in ((2, 1), (1, 3), (4, 2), (9, 9), [3, 1])]
+    cases = [(weight, bias, {"stride": stride}) for stride in ((2, 1), (1, 3), (4, 2), (9, 9))]
     compare_convolutions(
         student,
         x,
@@ -859,14 +859,14 @@ def test_lenet_padding(student, rng):
 
 
 def digits():
-    """The digits as given.digits() makes them: 640 for training, 397 for the test."""
+    """The digits as given.digits() makes them: 960 for training, 397 for the test."""
     package = Path(importlib.util.find_spec("sklearn").origin).parent
     table = torch.from_numpy(np.loadtxt(package / "datasets" / "data" / "digits.csv.gz", delimiter=","))
     table = table[torch.randperm(len(table), generator=torch.Generator().manual_seed(0))]
     small = (table[:, :-1].float().view(-1, 1, 8, 8) / 16 - 0.3) / 0.38
     images = F.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)
     labels = table[:, -1].long()
-    return images[:640], labels[:640], images[1400:], labels[1400:]
+    return images[:960], labels[:960], images[1400:], labels[1400:]
 
 
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = digits()
@@ -886,7 +886,7 @@ def trained(student, given, x, y, test_x):
     "lenet", points=3, hint="Plot the loss of each step: it starts near 2.3 and falls below 1 within the first epoch."
 )
 def test_lenet_digits(student, given):
-    """LeNet reads at least 88 % of handwritten digits that it has never seen, after three epochs on 640 others."""
+    """LeNet reads at least 88 % of handwritten digits that it has never seen, after three epochs on 960 others."""
     right = (trained(student, given, TRAIN_X, TRAIN_Y, TEST_X) == TEST_Y).double().mean().item()
     if not right >= 0.88:
         fail("Too many test digits are read wrongly.")
