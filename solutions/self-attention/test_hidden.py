@@ -68,6 +68,12 @@ def differentiable(fn, *inputs):
         fail("The gradient is not the derivative of the result.", kind="gradient")
 
 
+def rounding(dtype):
+    """Tolerances for scores of ±100 000, whichever way a right answer takes to the softmax."""
+    tolerance = max(1e-7, 16 * torch.finfo(dtype).eps * 1e5)
+    return {"rtol": tolerance, "atol": tolerance}
+
+
 # ----------------------------------------------------------------------------------------------- 1. attention
 
 
@@ -209,11 +215,11 @@ def test_attention_large_scores(student):
             result = student.scaled_dot_product_attention(*leaves, mask)
             twins = [value.clone().requires_grad_() for value in (q, k, v)]
             due = attend(*twins, mask)
-            close(result, due.detach())
+            close(result, due.detach(), **rounding(dtype))
             _, of_k, of_v = slopes(result, leaves, "qkv")
             _, slope_k, slope_v = torch.autograd.grad(due.sum(), twins)
-            close(of_k, slope_k, what="the gradient of k")
-            close(of_v, slope_v, what="the gradient of v")
+            close(of_k, slope_k, what="the gradient of k", **rounding(dtype))
+            close(of_v, slope_v, what="the gradient of v", **rounding(dtype))
 
 
 @check("attention", points=1, hint="No loop over batch, queries or keys: @ takes all batch dimensions at once.")
@@ -609,7 +615,7 @@ def windows(student, inputs):
 )
 def test_truncated_grid(student, rng):
     """truncated_self_attention is attention with the local mask, for all lengths and windows."""
-    inputs = [(*triple(rng, 2, L=n, M=n, d=3, e=3), w) for n in (1, 4, 9, 17) for w in (0, 1, 2, 3, 4, 8, 10)]
+    inputs = [(*triple(rng, 2, L=n, M=n, d=3, e=3), w) for n in (1, 4, 9, 17) for w in range(11)]
     for result, (q, k, v, window) in zip(windows(student, inputs), inputs, strict=True):
         close(result, attend(q, k, v, near(q.shape[-2], window)))
 
@@ -672,7 +678,8 @@ def test_truncated_large_scores(student):
         k[:, 0] = torch.tensor([-1e5, 1 - 1e5, 1e5, 1e5 - 1, 1e5, 1e5 - 2])
         v = torch.arange(12, dtype=dtype).view(6, 2).sin()
         for window in (1, 2):
-            close(student.truncated_self_attention(q, k, v, window), attend(q, k, v, near(6, window)))
+            due = attend(q, k, v, near(6, window))
+            close(student.truncated_self_attention(q, k, v, window), due, **rounding(dtype))
 
 
 @check("truncated", points=1, hint="Let autograd go through everything, the shifted keys and values included.")

@@ -2,6 +2,7 @@
 
 exercise: attention
 caught-by: attention_batches
+also-breaks: multihead
 """
 
 
