@@ -214,12 +214,15 @@ plt.show()
 # $\bar z = \bar y \odot \sigma'(z)$. It never gets to see the loss. If it is made of differentiable operations on saved
 # tensors, then PyTorch can differentiate it again, and second derivatives come for free.
 #
-# In floating point the formula needs care. $e^{1000}$ is infinite, and for $z = -1000$ the innocent $1/(1 + e^{-z})$
-# meets it. Two forms of one function help, each where its exponential is at most 1:
+# In floating point, mind the exponential: $e^{1000}$ is infinite. Of the two forms of one function,
 #
 # $$
-# \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}} .
+# \sigma(z) = \frac{1}{1 + e^{-z}} = \frac{e^{z}}{1 + e^{z}} ,
 # $$
+#
+# the second gives $\infty/\infty$, `nan`, at $z = 1000$. The first survives $z = -1000$, because $1/\infty$ happens to be
+# the right answer; had autograd differentiated it, its gradient there would be `nan`. Used where its exponential is
+# at most 1, each is safe.
 #
 # **Specification** · `class SigmoidFn(torch.autograd.Function)`, used as `SigmoidFn.apply(x)`
 #

@@ -134,21 +134,16 @@ def test_numerical_grad_alone(student, rng):
 # ------------------------------------------------------------------------------------------------- 2. sigmoid
 
 
-@check("sigmoid", points=1, hint="grad_output is the gradient of the loss with respect to the output: multiply by it.")
-def test_sigmoid_upstream(student, rng):
-    """SigmoidFn multiplies its derivative with the gradient that comes in."""
+@check("sigmoid", points=1, hint="Every operation entry by entry: no loop, no len(x), no index that needs a dimension.")
+def test_sigmoid_shapes(student, rng):
+    """SigmoidFn takes tensors of any shape, and any gradient that comes in."""
     for shape in ((), (4,), (2, 1, 3)):
         x, upstream = randn(rng, *shape).requires_grad_(), randn(rng, *shape)
         y = torch.sigmoid(x.detach())
         result = student.SigmoidFn.apply(x)
         attached(result)
         (gradient,) = torch.autograd.grad(result, x, upstream)
-        close(
-            gradient,
-            upstream * y * (1 - y),
-            what="the gradient",
-            misconceptions={"the gradient that comes in was ignored": y * (1 - y)},
-        )
+        close(gradient, upstream * y * (1 - y), what="the gradient")
 
 
 @check(
@@ -315,11 +310,11 @@ def by_torch(case):
     return [values[-1].detach(), list(gradients)]
 
 
-def same_as_torch(student, cases, names, misconceptions=None):
+def same_as_torch(student, cases, names, misconceptions=None, **tolerance):
     """End the check unless all values and gradients are PyTorch's. ``misconceptions``: of a case's index."""
     for index, (got, case, name) in enumerate(zip(run(student, cases), cases, names, strict=True)):
         value, gradients = by_torch(case)
-        close(got[0], value, what=f"the value of {name}")
+        close(got[0], value, what=f"the value of {name}", **tolerance)
         if not isinstance(got[1], list) or len(got[1]) != len(gradients):
             fail("A gradient is missing.", kind="shape")
         for position, (one, other) in enumerate(zip(got[1], gradients, strict=True)):
@@ -328,6 +323,7 @@ def same_as_torch(student, cases, names, misconceptions=None):
                 other,
                 what=f"a gradient of {name}",
                 misconceptions=misconceptions(index, position, case) if misconceptions else None,
+                **tolerance,
             )
 
 
@@ -382,7 +378,7 @@ def test_var_sides(student, rng):
             names.append(f"{sign}(a, {kind})")
             cases.append(binary(sign, other, a, [None, True], upstream))
             names.append(f"{sign}({kind}, a)")
-    same_as_torch(student, cases, names)
+    same_as_torch(student, cases, names, rtol=1e-12, atol=1e-12)
     a32 = a.float()
     same_as_torch(student, [binary("mul", 0.1, a32, [None, True], upstream.float())], ["number * a in float32"])
 
@@ -546,8 +542,8 @@ def test_var_retain(student, rng):
     """retain_graph keeps the graph for one more backward; a freed graph, or a part of one, raises RuntimeError."""
     x = randn(rng, 3)
     a = student.Var(x, requires_grad=True)
-    y = (a * a).exp().sum()
-    once = 2 * x * (x * x).exp()
+    y = (a * a).sum()
+    once = 2 * x
     y.backward(retain_graph=True)
     close(a.grad, once, what="the gradient")
     y.backward()
@@ -674,27 +670,27 @@ def test_var_relu_at_zero(student):
 
 
 @probe
-def look_inside(student, x, y):
+def look_inside(student, x, y, z):
     """Operands and their data after every operation and a backward."""
-    a, b = student.Var(x, requires_grad=True), student.Var(y, requires_grad=True)
+    a, b, c = (student.Var(tensor, requires_grad=True) for tensor in (x, y, z))
     results = [
-        a + b, a - b, a * b, a / b, a @ b, -a, a**2, a.exp(), a.log(), a.relu(), a.sum(), a.sum(0), a.detach(),
+        a + b, a - b, a * b, a / b, a @ b, -a, a**2, a.exp(), a.log(), c.relu(), a.sum(), a.sum(0), a.detach(),
         1 + a, 1 - a, 2 * a, 2 / a, y + a, a - y, a * y, a / y, y @ a,
     ]  # fmt: skip
-    tracked = [v.data.requires_grad for v in (a, b, *results)]
+    tracked = [v.data.requires_grad for v in (a, b, c, *results)]
     for v in results:
         if v.requires_grad:
             v.backward(torch.ones_like(v.data))
     tracked += [a.grad.requires_grad, b.grad.requires_grad]
-    return [a.data, b.data, x, y], tracked
+    return [a.data, b.data, c.data, x, y, z], tracked
 
 
 @check("var", points=1, hint="No trailing underscore and no += on data: every operation makes a new tensor.")
 def test_var_plain_tensors(student, rng):
     """No operation changes the data of its operands, and no tensor inside a Var requires grad."""
-    x, y = rand(rng, 3, 3), rand(rng, 3, 3)
-    values, tracked = look_inside(student, x, y)
-    close(values, [x, y, x, y], what="the list of operands")
+    x, y, z = rand(rng, 3, 3), rand(rng, 3, 3), randn(rng, 3, 3)
+    values, tracked = look_inside(student, x, y, z)
+    close(values, [x, y, z, x, y, z], what="the list of operands")
     if any(tracked):
         fail("A tensor inside a Var requires grad.", kind="gradient")
 
@@ -705,7 +701,7 @@ def long_chain(student, x, length):
     leaf = student.Var(x, requires_grad=True)
     y = leaf
     for _ in range(length):
-        y = y + leaf
+        y = y.relu()
     y.backward()
     return leaf.grad
 
@@ -713,8 +709,8 @@ def long_chain(student, x, length):
 @check("var", points=1, hint="Recursion ends after about a thousand calls. Keep a list of what is still to be visited.")
 def test_var_deep(student):
     """backward goes through a chain of 20 000 operations."""
-    due = torch.full((1,), 20001.0, dtype=F64)
-    close(long_chain(student, torch.ones(1, dtype=F64), 20_000), due, what="the gradient")
+    one = torch.ones(1, dtype=F64)
+    close(long_chain(student, one, 20_000), one, what="the gradient")
 
 
 @probe
@@ -950,8 +946,8 @@ def test_descent_valleys(student):
         fail("The trajectory must have shape (steps + 1, *x0.shape).", kind="shape")
     close(path[0], starts, what="the start of the trajectory")
     close(path[-1], MINIMA, rtol=0, atol=1e-4, what="the end of the trajectory")
-    path = down_the_valleys(student, starts, 0.003, 400, 0.9)
-    if not isinstance(path, torch.Tensor) or path.shape != (401, 4, 2):
+    path = down_the_valleys(student, starts, 0.003, 200, 0.9)
+    if not isinstance(path, torch.Tensor) or path.shape != (201, 4, 2):
         fail("The trajectory must have shape (steps + 1, *x0.shape).", kind="shape")
     close(path[-1], MINIMA, rtol=0, atol=1e-3, what="the end of the trajectory with momentum")
 
@@ -1021,13 +1017,14 @@ def test_descent_untouched(student, rng):
 @check("descent", points=1, hint="Row 0 is x0, for every shape of x0 and also when no step is taken.")
 def test_descent_start(student, rng):
     """gradient_descent keeps shape and dtype of x0, also for a scalar, for a matrix and for no steps."""
-    for shape in ((), (1,), (2, 3), (2, 1, 2)):
+    for shape in ((), (1,), (2, 3)):
         for dtype in (F64, torch.float32):
             for steps in (0, 2):
                 x0 = randn(rng, *shape).to(dtype)
                 factors = torch.tensor([1.0, 0.9, 0.81], dtype=dtype)[: steps + 1].reshape(-1, *[1] * len(shape))
-                result = contract(student.gradient_descent, lambda x: x.square().sum() / 2, x0, 0.1, steps)
-                close(result, factors * x0)
+                close(student.gradient_descent(lambda x: x.square().sum() / 2, x0, 0.1, steps), factors * x0)
+    contract(student.gradient_descent, lambda x: x.square().sum(), randn(rng, 3, 2).t(), 0.1, 0)
+    contract(student.gradient_descent, lambda x: x.square().sum(), randn(rng, 3, 2).t(), 0.1, 1)
 
 
 @check("descent", points=1, hint="One gradient a step, and so one call of f.")

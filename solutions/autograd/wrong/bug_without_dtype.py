@@ -1,0 +1,12 @@
+"""The dtype is not compared.
+
+exercise: bug
+caught-by: bug_form
+"""
+
+
+def check_gradient(f, df):
+    x = 2 * torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
+    claimed = df(x)
+    assert claimed.shape == x.shape
+    assert torch.allclose(claimed.double(), numerical_grad(f, x), rtol=0, atol=1e-5)

@@ -1,0 +1,13 @@
+"""Shapes are not compared, and broadcast.
+
+exercise: bug
+caught-by: bug_form
+"""
+
+
+def check_gradient(f, df):
+    x = 2 * torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
+    claimed = df(x)
+    assert claimed.dtype == x.dtype
+    assert claimed.ndim != 2 or claimed.shape == x.shape
+    assert torch.allclose(claimed, numerical_grad(f, x), rtol=0, atol=1e-5)

@@ -1,0 +1,16 @@
+"""The inputs are taken for constants in backward.
+
+exercise: linear
+caught-by: linear_second_order
+"""
+
+
+class LinearFn(LinearFn):
+    @staticmethod
+    def backward(ctx, grad_output):
+        x, w = ctx.saved_tensors
+        needs_x, needs_w, needs_b = ctx.needs_input_grad
+        rows = grad_output.reshape(-1, len(w))
+        dx = grad_output @ w if needs_x else None
+        dw = rows.T @ x.detach().reshape(-1, w.shape[1]) if needs_w else None
+        return dx, dw, rows.sum(0) if needs_b else None

@@ -1,0 +1,16 @@
+"""A step to one side only.
+
+exercise: numerical_grad
+caught-by: numerical_grad_central
+told: a step was taken to one side only: f(x + ε) − f(x)
+"""
+
+
+def numerical_grad(f, x, eps=1e-6):
+    x = x.detach().double()
+    gradient = torch.empty(x.shape, dtype=torch.float64)
+    for index in product(*map(range, x.shape)):
+        step = torch.zeros(x.shape, dtype=torch.float64)
+        step[index] = eps
+        gradient[index] = (f(x + step) - f(x)).item() / eps
+    return gradient

@@ -1,0 +1,18 @@
+"""The gradient that comes in is taken for a constant.
+
+exercise: sigmoid
+caught-by: sigmoid_second_order
+"""
+
+
+class SigmoidFn(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        y = x.clamp(max=0).exp() / (1 + (-x.abs()).exp())
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (y,) = ctx.saved_tensors
+        return grad_output.detach() * y * (1 - y)

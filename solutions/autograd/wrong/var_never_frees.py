@@ -1,0 +1,10 @@
+"""The graph is always retained.
+
+exercise: var
+caught-by: var_retain
+"""
+
+
+class Var(Var):
+    def backward(self, grad=None, retain_graph=False):
+        super().backward(grad, retain_graph=True)

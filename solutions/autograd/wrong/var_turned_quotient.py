@@ -1,0 +1,10 @@
+"""1 / a gives a / 1.
+
+exercise: var
+caught-by: var_operations
+"""
+
+
+class Var(Var):
+    def __rtruediv__(self, other):
+        return self / other
