@@ -89,7 +89,9 @@ class Var:
         return self._new(torch.log(self.data), (self,), lambda g: (g / self.data,))
 
     def relu(self):
-        return self._new(torch.relu(self.data), (self,), lambda g: (torch.where(self.data > 0, g, torch.zeros_like(g)),))
+        return self._new(
+            torch.relu(self.data), (self,), lambda g: (torch.where(self.data > 0, g, torch.zeros_like(g)),)
+        )
 
     def sum(self, dim=None, keepdim=False):
         shape = self.data.shape
