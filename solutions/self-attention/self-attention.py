@@ -129,7 +129,7 @@ from torch.nn import functional as F
 # * Weights are exactly 0 where the mask is `False`, whatever finite numbers stand in `k` and `v` there (say $10^{12}$).
 # * In a fully masked row, weights and output are 0. All gradients are finite, also when there are such rows, and they
 #   are 0 for the query of such a row.
-# * Values and gradients are right for scores of $\pm 10^5$.
+# * Values and gradients are right for scores of $\pm 10^5$, up to the rounding of such numbers.
 # * **Cost**: the number of PyTorch operations does not grow with any size (no loop over batch, queries or keys), and
 #   without a backward pass, all your intermediate tensors together never take more than 6.5 times the memory of the
 #   scores, with a mask or without.
@@ -575,7 +575,8 @@ plt.show()
 # * `q`, `k`: `(..., n, d)`, `v`: `(..., n, e)`, floating point; `...` stands for none to three batch dimensions; $n \ge
 #   1$. `window`: an int, at least 0; it may be as large as $n$ or larger.
 # * Returns `(..., n, e)`, the same as `scaled_dot_product_attention(q, k, v, local_mask(n, window))` up to rounding, in
-#   the dtype of `q`; gradients as well. Right for scores of $\pm 10^5$. No side effects.
+#   the dtype of `q`; gradients as well. Right for scores of $\pm 10^5$, up to the rounding of such numbers. No side
+#   effects.
 # * **Cost**, for a fixed window and without a backward pass: memory and FLOPs grow like $n$. When $n$ grows by a factor
 #   of $f$, the peak memory of all your intermediate tensors, and the FLOPs of matrix products, grow by at most
 #   $f^{1.25}$ (with a full matrix it is $f^2$). And at most $100 + 60\,(2w + 1) + 4n$ PyTorch operations are used: a
