@@ -28,6 +28,7 @@ import select
 import socket
 import struct
 import time
+from collections import Counter, OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -278,6 +279,9 @@ class Encoder:
             return {"u": [self.encode(item, depth + 1) for item in tuple.__iter__(value)]}
         return self._refer(value)
 
+    def _mapping(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+        return {"d": [[self.encode(k, depth), self.encode(v, depth)] for k, v in value.items()]}
+
     def _tensor(self, tensor: torch.Tensor) -> dict[str, Any]:
         known = self._seen.get(id(tensor))
         if known is not None:
@@ -349,7 +353,7 @@ _PLAIN: dict[type, Callable[[Encoder, Any, int], Any]] = {
     list: lambda enc, value, depth: {"l": [enc.encode(item, depth) for item in value]},
     tuple: lambda enc, value, depth: {"u": [enc.encode(item, depth) for item in value]},
     torch.Size: lambda _enc, value, _depth: {"z": list(value)},
-    dict: lambda enc, value, depth: {"d": [[enc.encode(k, depth), enc.encode(v, depth)] for k, v in value.items()]},
+    **dict.fromkeys((dict, OrderedDict, defaultdict, Counter), lambda enc, value, depth: enc._mapping(value, depth)),
     complex: lambda _enc, value, _depth: {"c": [value.real, value.imag]},
     bytes: lambda _enc, value, _depth: {"b": base64.b64encode(value).decode()},
     slice: lambda enc, value, depth: {"s": [enc.encode(v, depth) for v in (value.start, value.stop, value.step)]},

@@ -70,6 +70,10 @@ class HostCallable:
         value, _ = self._worker.ask("call", [self, *args], kwargs)
         return value
 
+    def __deepcopy__(self, memo: object) -> HostCallable:
+        """Itself, as for any function: a copy of a module keeps calling the same one."""
+        return self
+
 
 class HostError(RuntimeError):
     """A function of the checks' refused the call."""

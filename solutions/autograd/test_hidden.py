@@ -70,6 +70,11 @@ def test_numerical_grad_central(student):
         )
     # With the default step the error is near 1e-8 here; with 1e-3 it would be 1e-6, with 1e-9 about 1e-5.
     close(student.numerical_grad(lambda x: (x**3).sum(), x), 3 * x**2, rtol=0, atol=5e-7)
+    # At 0 nothing is rounded away: (ε³ + ε³) / 2ε = ε².
+    at_zero = student.numerical_grad(lambda x: (x**3).sum(), torch.zeros(2, dtype=F64))
+    close(
+        at_zero, torch.full((2,), 1e-12, dtype=F64), rtol=1e-3, atol=0, what="x³ at 0 with the default step, 1e-6: it"
+    )
 
 
 @check(
@@ -1128,6 +1133,7 @@ COUPLING = [
     (pairs_of_rows, _first_row_only),
     (ordered, lambda x: x.roll(-1, 1) + x.roll(1, 1)),
     (pairs_of_rows, lambda x: x.sum(1, keepdim=True).expand_as(x)),
+    (log_of_row_sums, lambda x: torch.softmax(x, 1).flip(1)),
 ]
 FORM = [
     (mean_of_cubes, lambda x: 3 * x**2),

@@ -745,6 +745,14 @@ def test_the_contract_names_what_a_function_does_besides_returning(name, kind, s
     assert (caught.value.kind, caught.value.rationale) == (kind, sentence)
 
 
+def test_the_contract_sees_a_function_seed_although_it_did_so_before():
+    """The generator is not where the function's own seed would leave it."""
+    with student_of(CONTRACT) as student:
+        student.seeds(torch.ones(3))
+        with pytest.raises(Mismatch, match="touches the global random generator of torch"):
+            contract(student.seeds, torch.ones(3))
+
+
 def test_the_contract_watches_grad_and_every_argument(functions):
     """A gradient that is filled or thrown away, a list that grows, and the second argument are seen too."""
     x = torch.randn(3, requires_grad=True)

@@ -6,6 +6,7 @@ import math
 import socket
 import struct
 import threading
+from collections import Counter, OrderedDict, defaultdict
 
 import hypothesis.strategies as st
 import numpy as np
@@ -107,6 +108,19 @@ def test_special_values_come_back():
     assert there_and_back((slice(1, None, 2), ...)) == (slice(1, None, 2), ...)
     generator = torch.Generator().manual_seed(5)
     assert torch.equal(there_and_back(generator).get_state(), generator.get_state())
+
+
+@pytest.mark.parametrize(
+    "mapping", [OrderedDict(b=1, a=torch.ones(2)), defaultdict(list, b=1, a=torch.ones(2)), Counter(b=2, a=1)]
+)
+def test_the_other_mappings_arrive_as_dicts(mapping):
+    """A ``state_dict()`` or a ``Counter`` is data as much as a dict is, in its order."""
+    back = there_and_back(mapping)
+    assert type(back) is dict
+    assert list(back) == ["b", "a"]
+    assert [torch.as_tensor(value).tolist() for value in back.values()] == [
+        torch.as_tensor(value).tolist() for value in mapping.values()
+    ]
 
 
 def test_a_tensor_subclass_arrives_as_a_plain_tensor():
