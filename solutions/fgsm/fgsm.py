@@ -294,10 +294,10 @@ for column, (name, pictures) in enumerate(pictures_of.items()):
         axes.axis("off")
         if name == "gradient":
             limit = picture.abs().max()
-            axes.imshow(picture, cmap="coolwarm", vmin=-limit, vmax=limit)
+            axes.imshow(picture.numpy(), cmap="coolwarm", vmin=-limit, vmax=limit)
             axes.set_title(name, fontsize=9)
         else:
-            axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1)
+            axes.imshow(picture.numpy(), cmap="gray_r", vmin=0, vmax=1)
             axes.set_title(f"{name}: {reads[name][number]}", fontsize=9)
 plt.show()
 

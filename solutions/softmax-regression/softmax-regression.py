@@ -795,7 +795,7 @@ axes.set_ylabel("training loss")
 axes.set_ylim(bottom=0)
 for digit, axes in enumerate(right.subplots(2, 5).flat):
     column = model.W.detach()[:, digit].reshape(8, 8)
-    axes.imshow(column, cmap="coolwarm", vmin=-2, vmax=2)
+    axes.imshow(column.numpy(), cmap="coolwarm", vmin=-2, vmax=2)
     axes.set_title(str(digit), fontsize=9)
     axes.axis("off")
 plt.show()
