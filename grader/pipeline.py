@@ -147,8 +147,10 @@ def _cells(notebook: Notebook, ran: Mapping[int, CellResult]) -> tuple[CellResul
 
 def _static(notebook: Notebook, plan: Plan) -> tuple[Flag, ...]:
     """Forbidden names that stand in the source: for the report only, a static finding never takes a point."""
-    names = {name for check in plan.collected.checks if check.policy for name in check.policy.names}
-    return tuple(forbidden_uses(notebook, sorted(names))) if names else ()
+    names: dict[str, set[str]] = {}
+    for check in plan.collected.checks:
+        names.setdefault(check.spec.exercise, set()).update(check.policy.names if check.policy else ())
+    return tuple(forbidden_uses(notebook, names))
 
 
 def _remarks(session: Session, ran: Mapping[int, CellResult], results: tuple[CheckResult, ...]) -> tuple[Flag, ...]:

@@ -10,7 +10,7 @@ from grader.model import Flag
 from grader.notebook.names import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from grader.notebook.cells import Notebook
 
@@ -20,32 +20,35 @@ _MAX_FLAGS = 50
 _METHODS = "torch.Tensor."
 
 
-def forbidden_uses(notebook: Notebook, names: Iterable[str]) -> list[Flag]:
-    """Where the cells that are run seem to use a forbidden name.
+def forbidden_uses(notebook: Notebook, names: Mapping[str, Iterable[str]]) -> list[Flag]:
+    """Where the cells that are run seem to use a name that is forbidden there.
 
     Args:
         notebook: as submitted.
-        names: full dotted names such as ``torch.nn.functional.softmax``, with ``*`` as a wildcard. A name under
-            ``torch.Tensor`` stands for the method: any ``x.softmax`` whose ``x`` is not known to be something else.
+        names: by exercise, full dotted names such as ``torch.nn.functional.softmax``, with ``*`` as a wildcard. A name
+            under ``torch.Tensor`` stands for the method: any ``x.softmax`` whose ``x`` is not known to be something
+            else. In a cell that answers no exercise only what every exercise forbids counts.
     """
-    patterns = tuple(dict.fromkeys(names))
+    patterns: dict[str | None, set[str]] = {exercise: set(forbidden) for exercise, forbidden in names.items()}
+    everywhere = set.intersection(*patterns.values()) if patterns else set()
     aliases: dict[str, str] = {}
     own: set[str] = set()
-    trees = [(cell.index, module) for cell in notebook.code if (module := tree(cell.source)) is not None]
+    trees = [(cell, module) for cell in notebook.code if (module := tree(cell.source)) is not None]
     for _, module in trees:
         for node in ast.walk(module):
             aliases.update(_imported(node))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 own.add(node.name)
     flags: list[Flag] = []
-    for index, module in trees:
+    for cell, module in trees:
+        forbidden = patterns.get(cell.exercise, everywhere)
         for line, name in sorted(set(_uses(module, aliases, own))):
-            if len(flags) < _MAX_FLAGS and (found := _forbidden(name, patterns)) is not None:
+            if len(flags) < _MAX_FLAGS and (found := _forbidden(name, forbidden)) is not None:
                 flags.append(
                     Flag(
                         id="forbidden-name",
-                        text=f"Cell {index + 1}, line {line} seems to use {found}, which an exercise asks you to write "
-                        "yourself.",
+                        text=f"Cell {cell.index + 1}, line {line} seems to use {found}, which an exercise asks you to "
+                        "write yourself.",
                     )
                 )
     return flags
@@ -94,7 +97,7 @@ def _chain(node: ast.Attribute) -> tuple[str, ...]:
     )
 
 
-def _forbidden(name: str, patterns: tuple[str, ...]) -> str | None:
+def _forbidden(name: str, patterns: set[str]) -> str | None:
     if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
         return f".{name.removeprefix(_METHODS)}()" if name.startswith(_METHODS) else name
     return None

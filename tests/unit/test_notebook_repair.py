@@ -337,9 +337,31 @@ NAMES = ("torch.softmax", "torch.Tensor.softmax", "torch.nn.functional.*softmax"
 )
 def test_forbidden_uses(source, expected):
     """The static pass warns about a forbidden name through any import, and about nothing else."""
-    found = forbidden_uses(read(json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode()), NAMES)
+    notebook = read(json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode())
+    found = forbidden_uses(notebook, {"softmax": NAMES})
     end = ", which an exercise asks you to write yourself."
     assert [(flag.id, flag.text) for flag in found] == [("forbidden-name", text + end) for text in expected]
+
+
+def test_a_name_is_forbidden_where_its_exercise_is_answered():
+    """What one exercise rules out is free in the others, and in a cell of its own unless all rule it out."""
+    cells = [
+        {"cell_type": "code", "source": "import torch\ntorch.exp(x) + torch.log(x)", "metadata": {"exercise": name}}
+        for name in ("first", "second", None)
+    ]
+    notebook = read(json.dumps({"cells": cells}).encode())
+    assert [cell.exercise for cell in notebook.code] == ["first", "second", None]
+    flags = forbidden_uses(
+        notebook, {"first": ["torch.exp", "torch.log"], "second": ["torch.log"], "third": ["torch.log"]}
+    )
+    places = [flag.text.split(" seems to use ") for flag in flags]
+    assert [(place, name.split(",")[0]) for place, name in places] == [
+        ("Cell 1, line 2", "torch.exp"),
+        ("Cell 1, line 2", "torch.log"),
+        ("Cell 2, line 2", "torch.log"),
+        ("Cell 3, line 2", "torch.log"),
+    ]
+    assert forbidden_uses(notebook, {}) == []
 
 
 def test_executed_notebook_is_valid():
