@@ -102,10 +102,12 @@ def collecting(
     os.environ.pop("PYTEST_ADDOPTS", None)
     said = io.StringIO()
     _forget(files)
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing is written beside the check files
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = pytest.main(args, plugins=[runner])
     finally:
+        sys.dont_write_bytecode = compiles
         _forget(files)
     if runner.error is not None:
         raise runner.error
