@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from grader.checks import check, close, contract, fail, forbid, probe
+from grader.checks import check, close, contract, fail, forbid, probe, spy
 
 # Policy for all exercises, told to students at the top of the notebook. The operators catch every alias on the way.
 RELATIVES = ("softmax", "log_softmax", "logsumexp", "logcumsumexp", "logaddexp", "logaddexp2")
@@ -397,7 +397,7 @@ def test_minibatches_values(student):
 
 @check(
     "model",
-    points=3,
+    points=2,
     gate=True,
     hint="logits are X @ W + b; probabilities their softmax; the prediction is the argmax along the classes.",
 )
@@ -435,3 +435,45 @@ def test_model_learns(student):
     if not history[-1] < 0.15:
         fail("The loss falls, but after eight epochs it is still far too high.")
     close(model.predict(X), y, what="the result of predict")
+
+
+# ----------------------------------------------------------------------------------------------- 9. the bug
+
+
+def library(logits, target, reduction="mean", label_smoothing=0.0):
+    """A right implementation: the library's."""
+    return torch.nn.functional.cross_entropy(logits, target, reduction=reduction, label_smoothing=label_smoothing)
+
+
+def over_the_others(logits, target, reduction="mean", label_smoothing=0.0):
+    """The bug that the notebook shows."""
+    log_p = torch.log_softmax(logits, dim=1)
+    y = torch.full_like(log_p, label_smoothing / (logits.shape[1] - 1))
+    y[torch.arange(len(target)), target] = 1 - label_smoothing
+    loss = -(y * log_p).sum(dim=1)
+    return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
+
+
+def finds(student, implementation):
+    """Whether the student's check says that an implementation is wrong; it must have called it."""
+    handed = spy(implementation, max_calls=200)
+    try:
+        student.check_cross_entropy(handed)
+    except AssertionError:
+        found = True
+    else:
+        found = False
+    if not handed.calls:
+        fail("check_cross_entropy never called the function that it was handed.")
+    return found
+
+
+@check("bug", points=1, gate=True, hint="Compare with your own cross_entropy, with and without smoothing, and assert.")
+def test_bug_shown(student):
+    """check_cross_entropy accepts a right implementation and raises AssertionError for the bug that is shown."""
+    handed = spy(library, max_calls=600)
+    close(contract(student.check_cross_entropy, handed), None, what="the result of check_cross_entropy")
+    if not handed.calls:
+        fail("check_cross_entropy never called the function that it was handed.")
+    if not finds(student, over_the_others):
+        fail("The bug that the notebook shows was not found.")

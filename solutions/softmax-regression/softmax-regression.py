@@ -45,11 +45,12 @@
 # | 1 | `logsumexp` | ★★☆ | 20 | 12 |
 # | 2 | `softmax`, `log_softmax` | ★★☆ | 15 | 12 |
 # | 3 | `one_hot` | ★☆☆ | 10 | 6 |
-# | 4 | `cross_entropy` | ★★★ | 35 | 22 |
-# | 5 | `softmax_regression_grads` | ★★☆ | 25 | 16 |
+# | 4 | `cross_entropy` | ★★★ | 35 | 21 |
+# | 5 | `softmax_regression_grads` | ★★☆ | 25 | 15 |
 # | 6 | `entropy`, `kl_divergence` | ★☆☆ | 15 | 8 |
 # | 7 | `accuracy`, `minibatches` | ★☆☆ | 15 | 8 |
-# | 8 | `SoftmaxRegression` | ★★★ | 40 | 16 |
+# | 8 | `SoftmaxRegression` | ★★★ | 40 | 14 |
+# | 9 | `check_cross_entropy` | ★★☆ | 20 | 4 |
 #
 # Each exercise ends with a cell that runs the *public* checks on your code: ✔ it holds, ✘ it does not (with a hint),
 # ○ not attempted yet. They are worth 30 of the 100 points. The other points come from checks that you don't see:
@@ -76,7 +77,7 @@
 # masked row gives zeros. "Convolution" is cross-correlation. $\mathrm{ReLU}'(0) = 0$ and $\operatorname{sign}(0) = 0$.
 
 # %%
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -310,7 +311,7 @@ check("one_hot")
 # %% [markdown]
 # ## 4. Cross-entropy, from logits
 #
-# *Goal: the loss of every classifier, right to the last digit · ★★★ · 35 minutes · 22 points*
+# *Goal: the loss of every classifier, right to the last digit · ★★★ · 35 minutes · 21 points*
 #
 # The *negative log-likelihood* of the true class,
 #
@@ -393,7 +394,7 @@ def cross_entropy(logits: Tensor, target: Tensor, reduction: str = "mean", label
     ### END SOLUTION
 
 
-# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-cross_entropy", "locked": true, "points": 22, "schema_version": 3, "solution": false, "task": false}
+# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-cross_entropy", "locked": true, "points": 21, "schema_version": 3, "solution": false, "task": false}
 from grader.student import check
 
 check("cross_entropy")
@@ -427,7 +428,7 @@ plt.show()
 # %% [markdown]
 # ## 5. The gradient, by hand
 #
-# *Goal: know what autograd will say before you ask it · ★★☆ · 25 minutes · 16 points*
+# *Goal: know what autograd will say before you ask it · ★★☆ · 25 minutes · 15 points*
 #
 # Differentiate $\ell_i = \operatorname{lse}(o_i) - o_{i\,y_i}$ with respect to the logits. The first term gives the
 # softmax, the second a one-hot row:
@@ -478,7 +479,7 @@ def softmax_regression_grads(X: Tensor, y: Tensor, W: Tensor, b: Tensor) -> tupl
     ### END SOLUTION
 
 
-# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-grads", "locked": true, "points": 16, "schema_version": 3, "solution": false, "task": false}
+# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-grads", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
 from grader.student import check
 
 check("grads")
@@ -639,7 +640,7 @@ check("batches")
 # %% [markdown]
 # ## 8. The model, and its training loop
 #
-# *Goal: everything together, trained by stochastic gradient descent · ★★★ · 40 minutes · 16 points*
+# *Goal: everything together, trained by stochastic gradient descent · ★★★ · 40 minutes · 14 points*
 #
 # Each step takes a batch $\mathcal B$, and moves against the gradient of the batch's mean loss plus a penalty
 # $\frac{\lambda}{2} \lVert W \rVert^2$ (*weight decay*):
@@ -760,7 +761,7 @@ class SoftmaxRegression:
         ### END SOLUTION
 
 
-# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-model", "locked": true, "points": 16, "schema_version": 3, "solution": false, "task": false}
+# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-model", "locked": true, "points": 14, "schema_version": 3, "solution": false, "task": false}
 from grader.student import check
 
 check("model")
@@ -808,19 +809,94 @@ plt.show()
 # *Your answer:*
 
 # %% [markdown]
-# ## Find the bug (not marked)
+# ## 9. Find the bug
 #
-# A classmate's smoothed cross-entropy agrees with yours on your first example, which has two classes and logits
-# $(0, 0)$. For a model that has learnt to read digits it is a little too large. Which inputs would have told you at once, and which line is it?
+# *Goal: a test that right code passes and wrong code does not · ★★☆ · 20 minutes · 4 points*
 #
-# ```python
-# def smoothed(logits, target, eps):
-#     log_p = log_softmax(logits, dim=1)
-#     q = logits.shape[1]
-#     y = torch.full_like(log_p, eps / (q - 1))
-#     y[torch.arange(len(target)), target] = 1 - eps
-#     return -(y * log_p).sum(dim=1).mean()
-# ```
+# Now you are the examiner. Here is a classmate's smoothed cross-entropy. It agrees with yours on the first example that
+# comes to mind, two classes and logits $(0, 0)$. For a model that has learnt to read digits it is a little too large:
+
+
+# %%
+def smoothed_over_the_others(
+    logits: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0
+) -> Tensor:
+    """Give the smoothing to the other q − 1 classes. Not what this course calls label smoothing."""
+    log_p = log_softmax(logits, dim=1)
+    y = torch.full_like(log_p, label_smoothing / (logits.shape[1] - 1))
+    y[torch.arange(len(target)), target] = 1 - label_smoothing
+    loss = -(y * log_p).sum(dim=1)
+    return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
+
+
+# %% [markdown]
+# `check_cross_entropy(fn)` receives a function that claims to be the `cross_entropy` of exercise 4, and decides. It will
+# meet right functions in several styles, and wrong ones with bugs of these kinds:
+#
+# * **smoothing**: ignored, spread over the wrong classes, or only half done;
+# * **reduction**: `"mean"`, `"sum"` or `"none"` gives what another one should, or divides by the wrong number;
+# * **labels**: the probability of another class is taken;
+# * **numbers**: `inf` or `nan` for large logits, also if only some rows are large; large losses cut off; small losses off
+#   by something like $10^{-8}$; float64 comes in and float32 goes out, or the result is only as exact as float32;
+# * **gradient**: cut off, or not that of the loss, though the loss is right.
+#
+# All of them take valid arguments without an error and leave them alone. None of them is wrong only for special sizes:
+# each shows its bug for any $n \ge 4$ and $q \ge 3$, if the logits, labels and options are of the kind that it minds.
+#
+# **Specification** · `check_cross_entropy(fn) -> None`
+#
+# * `fn`: a function with the signature of `cross_entropy`. Call it as often as you need, up to 200 times, with valid
+#   arguments: float64 logits between −5000 and 5000 (no infinities).
+# * Returns `None` if `fn` is right. A right loss or gradient may differ from yours by rounding: by $10^{-9}$, or
+#   $10^{-9}$ of its size if that is more.
+# * Raises `AssertionError` if `fn` is wrong (so `assert` does). Another exception does not count: mind wrong shapes, and
+#   results without a gradient, before you compare.
+# * The functions run in another process, so look at what they return, not at how. The rules of this notebook hold for
+#   yours: it leaves the global random generator alone (make inputs with a generator of your own).
+#
+# You may compare with your own `cross_entropy`, with the slow loop of exercise 4, or use cases whose result you know.
+
+
+# %% nbgrader={"grade": false, "grade_id": "bug", "locked": false, "schema_version": 3, "solution": true, "task": false} exercise="bug"
+def check_cross_entropy(fn: Callable[..., Tensor]) -> None:
+    """Put an implementation of ``cross_entropy`` to the test.
+
+    Args:
+        fn: called as fn(logits, target, reduction, label_smoothing).
+
+    Raises:
+        AssertionError: it is wrong.
+    """
+    ### BEGIN SOLUTION
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.tensor([1.0, 30.0, 1000.0], dtype=torch.float64).repeat(4).unsqueeze(1)
+    logits = (scales * torch.randn(12, 5, generator=generator, dtype=torch.float64)).requires_grad_()
+    likely = logits.argmax(dim=1)
+    target = torch.where(torch.arange(12) < 6, likely, (likely + 1) % 5)
+
+    shifted = logits - logits.amax(dim=1, keepdim=True)
+    log_p = shifted - shifted.exp().sum(dim=1, keepdim=True).log()
+    for smoothing in (0.0, 0.3):
+        shares = smoothing / 5 + (1 - smoothing) * torch.eye(5, dtype=torch.float64)[target]
+        losses = -(shares * log_p).sum(dim=1)
+        for reduction, expected in (("mean", losses.mean()), ("sum", losses.sum()), ("none", losses)):
+            loss = fn(logits, target, reduction, smoothing)
+            assert loss.dtype == torch.float64 and loss.requires_grad, "wrong dtype, or no gradient"
+            assert loss.shape == expected.shape, "wrong shape"
+            assert torch.allclose(loss, expected, rtol=1e-8, atol=2e-9), "wrong values"
+            due, found = (torch.autograd.grad(each.sum(), logits, retain_graph=True)[0] for each in (expected, loss))
+            assert torch.allclose(found, due, rtol=1e-8, atol=2e-9), "wrong gradient"
+    ### END SOLUTION
+
+
+# %% tags=["check"] nbgrader={"grade": true, "grade_id": "check-bug", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+from grader.student import check
+
+check("bug")
+
+# %% [markdown]
+# **To think about** (not marked). Which line of `smoothed_over_the_others` is it? And why did two classes with logits
+# $(0, 0)$ not tell?
 
 # %% [markdown] tags=["answer"]
 # *Your answer:*

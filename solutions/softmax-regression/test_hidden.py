@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from grader.checks import check, close, contract, fail, probe, watch
+from grader.checks import check, close, contract, fail, probe, spy, watch
 
 F64 = torch.float64
 INF = math.inf
@@ -289,7 +289,7 @@ def reduced(losses, reduction):
     return losses if reduction == "none" else getattr(losses, reduction)()
 
 
-@check("cross_entropy", points=2, hint='"mean" and "sum" are over the samples; "none" gives one loss for each sample.')
+@check("cross_entropy", points=1, hint='"mean" and "sum" are over the samples; "none" gives one loss for each sample.')
 def test_cross_entropy_reductions(student, rng):
     """cross_entropy has the reductions mean, sum and none."""
     logits = randn(rng, 6, 4)
@@ -487,7 +487,7 @@ def test_grads_sizes(student, rng):
         close_grads(student.softmax_regression_grads(X, y, W, b), exact_grads(X, y, W, b))
 
 
-@check("grads", points=5, hint="backward() adds to .grad. Differentiate detached copies, or use the closed form.")
+@check("grads", points=4, hint="backward() adds to .grad. Differentiate detached copies, or use the closed form.")
 def test_grads_parameters(student, rng):
     """softmax_regression_grads neither uses nor changes what is in the .grad of parameters."""
     X, y = randn(rng, 6, 3), torch.tensor([0, 1, 1, 0, 1, 0])
@@ -777,7 +777,7 @@ def test_model_weight_decay(student, rng):
 
 
 @check(
-    "model", points=2, hint="Does the loss fall steadily? Are the samples shuffled, all of them used, in each epoch?"
+    "model", points=1, hint="Does the loss fall steadily? Are the samples shuffled, all of them used, in each epoch?"
 )
 def test_model_digits(student):
     """The model reads handwritten digits it has never seen: at least 92 % of them after five epochs."""
@@ -835,3 +835,154 @@ def train(student, X, y, global_seed, shuffle_seed=6):
         "global state kept": bool(torch.equal(before, torch.get_rng_state())),
         "grad mode": torch.is_grad_enabled(),
     }
+
+
+# ----------------------------------------------------------------------------------------------- 9. the bug
+
+
+def reduced(loss, reduction):
+    return {"mean": loss.mean(), "sum": loss.sum(), "none": loss}[reduction]
+
+
+def library(logits, target, reduction="mean", label_smoothing=0.0):
+    return torch.nn.functional.cross_entropy(logits, target, reduction=reduction, label_smoothing=label_smoothing)
+
+
+def by_products(logits, target, reduction="mean", label_smoothing=0.0):
+    q = logits.shape[1]
+    shares = torch.eye(q, dtype=logits.dtype)[target] * (1 - label_smoothing) + label_smoothing / q
+    return reduced(-torch.einsum("nq,nq->n", shares, torch.log_softmax(logits, 1)), reduction)
+
+
+def by_rows(logits, target, reduction="mean", label_smoothing=0.0):
+    losses = []
+    for row, label in zip(logits, target.tolist(), strict=True):
+        total = torch.logsumexp(row, 0)
+        losses.append(total - (1 - label_smoothing) * row[label] - label_smoothing * row.mean())
+    return reduced(torch.stack(losses), reduction)
+
+
+def by_differences(logits, target, reduction="mean", label_smoothing=0.0):
+    log_p = -torch.logsumexp(logits.unsqueeze(1) - logits.unsqueeze(2), dim=2)
+    chosen = log_p.gather(1, target[:, None])[:, 0]
+    return reduced(-(1 - label_smoothing) * chosen - label_smoothing * log_p.sum(1) / logits.shape[1], reduction)
+
+
+RIGHT = (library, by_products, by_rows, by_differences)
+
+
+def with_log_p(log_p_of, loss_of=None):
+    """An implementation with other log-probabilities, or another way from these to the losses."""
+
+    def implementation(logits, target, reduction="mean", label_smoothing=0.0):
+        log_p = log_p_of(logits)
+        if loss_of is not None:
+            return reduced(loss_of(log_p, target, label_smoothing), reduction)
+        chosen = log_p.gather(1, target[:, None])[:, 0]
+        return reduced(-(1 - label_smoothing) * chosen - label_smoothing * log_p.mean(1), reduction)
+
+    return implementation
+
+
+def with_losses(loss_of):
+    return with_log_p(lambda logits: torch.log_softmax(logits, 1), loss_of)
+
+
+def with_reductions(**other):
+    """An implementation that gets some reductions wrong."""
+
+    def implementation(logits, target, reduction="mean", label_smoothing=0.0):
+        losses = library(logits, target, "none", label_smoothing)
+        return other[reduction](losses, logits) if reduction in other else reduced(losses, reduction)
+
+    return implementation
+
+
+def chosen(log_p, target):
+    return -log_p.gather(1, target[:, None])[:, 0]
+
+
+def after(change):
+    """The library's result, changed."""
+    return lambda logits, target, reduction="mean", label_smoothing=0.0: change(
+        library(logits, target, reduction, label_smoothing), logits
+    )
+
+
+def detached_normaliser(logits):
+    """Right values, and a gradient that lacks the probabilities."""
+    return logits - torch.logsumexp(logits, 1, keepdim=True).detach()
+
+
+WRONG_VALUES = (
+    with_losses(lambda log_p, y, _: chosen(log_p, y)),
+    with_losses(lambda log_p, y, s: (1 - s) * chosen(log_p, y)),
+    with_losses(lambda log_p, y, s: chosen(log_p, y) - s * log_p.mean(1)),
+    with_losses(lambda log_p, y, s: (1 - s) * chosen(log_p, y) - s * log_p.sum(1)),
+    with_losses(
+        lambda log_p, y, s: (1 - s) * chosen(log_p, y) - s * (log_p.sum(1) + chosen(log_p, y)) / log_p.shape[1]
+    ),
+    with_reductions(sum=lambda losses, _: losses.mean()),
+    with_reductions(none=lambda losses, _: losses.sum()),
+    with_reductions(none=lambda losses, _: losses[:, None]),
+    with_reductions(mean=lambda losses, _: losses.sum()),
+    with_reductions(mean=lambda losses, logits: losses.sum() / logits.shape[1]),
+    with_reductions(mean=lambda losses, logits: losses.sum() / logits.numel()),
+    with_losses(lambda log_p, y, s: (1 - s) * chosen(log_p, (y + 1) % log_p.shape[1]) - s * log_p.mean(1)),
+    with_losses(lambda log_p, y, s: (1 - s) * chosen(log_p, log_p.argmax(1)) - s * log_p.mean(1)),
+    with_losses(lambda log_p, y, s: (1 - s) * chosen(log_p, y[:1].expand_as(y)) - s * log_p.mean(1)),
+)
+WRONG_NUMBERS = (
+    with_log_p(lambda x: (x.exp() / x.exp().sum(1, keepdim=True)).log()),
+    with_log_p(lambda x: x - x.exp().sum(1, keepdim=True).log()),
+    with_log_p(lambda x: (x - x.max()) - (x - x.max()).exp().sum(1, keepdim=True).log()),
+    with_log_p(lambda x: torch.softmax(x, 1).log().clamp(min=-1e30)),
+    with_log_p(lambda x: torch.softmax(x, 1).clamp(min=1e-12).log()),
+    with_log_p(lambda x: (torch.softmax(x, 1) + 1e-8).log()),
+    with_log_p(lambda x: torch.log_softmax(x.clamp(-100, 100), 1)),
+    with_log_p(lambda x: torch.log_softmax(x.float(), 1).double()),
+    after(lambda loss, _: loss.float()),
+    after(lambda loss, _: loss.detach()),
+    after(lambda loss, _: 2 * loss - loss.detach()),
+    after(lambda loss, _: 0 * loss + loss.detach()),
+    with_log_p(detached_normaliser),
+)
+
+
+def finds(student, implementation):
+    """Whether the student's check says that an implementation is wrong; it must have called it."""
+    handed = spy(implementation, max_calls=200)
+    try:
+        student.check_cross_entropy(handed)
+    except AssertionError:
+        found = True
+    else:
+        found = False
+    if not handed.calls:
+        fail("check_cross_entropy never called the function that it was handed.")
+    return found
+
+
+@check(
+    "bug", points=1, hint="Compare with torch.allclose, and ask for nothing that the specification does not promise."
+)
+def test_bug_right(student):
+    """check_cross_entropy accepts right implementations in different styles."""
+    if any(finds(student, implementation) for implementation in RIGHT):
+        fail("A right implementation was called wrong.")
+
+
+@check("bug", points=1, depends=("bug_right",), hint="Go through the list: smoothing, reductions, labels.")
+def test_bug_values(student):
+    """check_cross_entropy finds wrong smoothing, wrong reductions and wrong labels."""
+    missed = sum(not finds(student, implementation) for implementation in WRONG_VALUES)
+    if missed:
+        fail(f"{missed} of {len(WRONG_VALUES)} wrong implementations of this kind were not found.")
+
+
+@check("bug", points=1, depends=("bug_right",), hint="Go through the list: large and small losses, dtype, gradient.")
+def test_bug_numbers(student):
+    """check_cross_entropy finds overflow, cut-off and blurred losses, a lost dtype and wrong gradients."""
+    missed = sum(not finds(student, implementation) for implementation in WRONG_NUMBERS)
+    if missed:
+        fail(f"{missed} of {len(WRONG_NUMBERS)} wrong implementations of this kind were not found.")

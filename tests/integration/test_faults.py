@@ -49,7 +49,7 @@ def running(course, *args):
         text=True,
         start_new_session=True,
         env={**os.environ, "PYTHONWARNINGS": ""},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run under nohup would pass on: ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - under nohup it is ignored
     )
     try:
         yield process
