@@ -149,7 +149,8 @@ class Marker:
 
         course = load_course(Path(self.order["course"]))
         assignment = course.assignment(self.order["assignment"])
-        sandbox = select(self.order["sandbox"] or assignment.sandbox, preload=assignment.preload)
+        limits = Limits(**assignment.limits_for_sandbox())
+        sandbox = select(self.order["sandbox"] or assignment.sandbox, preload=assignment.preload, limits=limits)
         _require(sandbox, assignment)
         with _launched(sandbox):
             # The zygote imports torch while this process does.
@@ -161,7 +162,6 @@ class Marker:
             from grader.wall.session import Budget
 
             torch.set_num_threads(1)
-            limits = Limits(**assignment.limits_for_sandbox())
             numbers = assignment.limits
             budget = Budget(
                 cell_s=numbers.cell_s,

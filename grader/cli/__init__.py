@@ -18,6 +18,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("grader.cli.demo:demo", "Mark a sample class and show where everything lies."),
+    "image": ("grader.cli.image:image", "Build the image of the docker sandbox."),
     "doctor": ("grader.cli.doctor:doctor", "Say what this machine can enforce, and how to get the rest."),
     "release": ("grader.cli.release:release", "Make the students' notebook and prove that nothing hidden is in it."),
     "audit": ("grader.cli.audit:audit", "Prove that an assignment is fair, before it is released."),

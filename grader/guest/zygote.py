@@ -26,8 +26,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
-import importlib
 import json
 import os
 import resource
@@ -39,7 +37,8 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grader.guest import confine, memory, seccomp
+from grader.guest import confine, seccomp
+from grader.guest.newborn import be_guest, leave_host_paths, send, versions, warm_up
 
 __all__ = ["main"]
 
@@ -61,13 +60,13 @@ def main() -> NoReturn:
         if settings["probe"]:
             report = _probe()
         else:
-            serve = _warm_up(settings)
-            report = {"event": "ready", **_versions()}
+            serve = warm_up(settings["preload"], settings["worker"])
+            report = {"event": "ready", **versions()}
     except Exception as error:  # noqa: BLE001 - everything is reported, and nothing runs after it
         traceback.print_exc()
-        _send(owner, {"event": "failed", "what": f"{type(error).__name__}: {error}"})
+        send(owner, {"event": "failed", "what": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    _send(owner, report)
+    send(owner, report)
     if settings["probe"]:
         os._exit(0)
     _listen(owner, settings["owner_pidfd"], listener, serve, confined=settings["confine"])
@@ -81,60 +80,7 @@ def _prepare(settings: dict[str, Any]) -> None:
             os.chmod("/tmp", 0o1777)  # noqa: S103, S108 - the outer sandbox's own; every guest covers it with another
             confine.become_nobody()
         confine.die_with_parent()
-    os.umask(0o077)
-    # Paths and finders of editable installs lead to folders that are not here.
-    sys.path[:] = [entry for entry in sys.path if entry and Path(entry).exists()]
-    sys.meta_path[:] = [finder for finder in sys.meta_path if "_Editable" not in getattr(finder, "__name__", "")]
-
-
-def _warm_up(settings: dict[str, Any]) -> Any:
-    """Import everything, initialise what is lazy, and lay the memory out so that forks are cheap.
-
-    Returns the worker's ``serve``. Raises RuntimeError when a thread was left behind: a fork would lack it.
-    """
-    for name in settings["preload"]:
-        importlib.import_module(name)
-    if "torch" in sys.modules:
-        _exercise_torch()
-    worker = importlib.import_module(settings["worker"])
-    if hasattr(worker, "warm"):
-        worker.warm()
-    serve = worker.serve
-    threads = len(os.listdir("/proc/self/task"))
-    if threads != 1:
-        raise RuntimeError(f"the warm process has {threads} threads; one was expected")
-    seccomp.prepare()
-    gc.collect()
-    gc.freeze()
-    memory.collapse()
-    return serve
-
-
-def _exercise_torch() -> None:
-    """Run a little of everything once: first calls load kernels, build tables and fault pages in."""
-    import torch
-
-    torch.set_num_threads(1)
-    x = torch.randn(8, 8, requires_grad=True)
-    for dtype in (torch.float32, torch.float64):
-        y = x.to(dtype)
-        loss = torch.nn.functional.cross_entropy(torch.softmax(y @ y.T, 1).log(), torch.arange(8))
-        loss.backward()
-    layer = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.LayerNorm(4))
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-    layer(x.detach()).sum().backward()
-    optimizer.step()
-    str(x)
-    torch.manual_seed(0)
-
-
-def _versions() -> dict[str, Any]:
-    loaded = ("torch", "numpy", "IPython", "safetensors", "matplotlib")
-    return {
-        "inherited_bytes": confine.writable_memory_bytes(),
-        "python": sys.version.split()[0],
-        "versions": {name: str(sys.modules[name].__version__) for name in loaded if name in sys.modules},
-    }
+    leave_host_paths()
 
 
 def _probe() -> dict[str, Any]:
@@ -244,10 +190,10 @@ def _keep(
         confine.die_with_parent()  # again: a change of credentials may have cleared it
         pid = os.fork()
     except OSError as error:
-        _send(connection, {"event": "failed", "what": str(error)})
+        send(connection, {"event": "failed", "what": str(error)})
         os._exit(1)
     if pid == 0:
-        _become_guest(connection, request, wall_fd, serve, confined=confined)
+        be_guest(connection, request, wall_fd, serve, enclose=_confine if confined else _stay)
     os.close(wall_fd)
     guest = os.pidfd_open(pid)
     with contextlib.suppress(OSError):
@@ -263,7 +209,7 @@ def _keep(
     cpu_limit = _cpu_limit(pid)
     status, used = _wait(pid, alone=confined)
     with contextlib.suppress(OSError):
-        _send(
+        send(
             connection,
             {
                 "event": "exit",
@@ -312,51 +258,34 @@ def _adopt_orphans() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(subreaper, ctypes.c_ulong(1), 0, 0, 0)
 
 
-def _become_guest(
-    connection: socket.socket, request: dict[str, Any], wall_fd: int, serve: Any, *, confined: bool
-) -> NoReturn:
-    """Be the guest's pid 1: confine, report, wait for the go, serve. Never returns."""
-    try:
-        limits = request["limits"]
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()
-        if confined:
-            confine.mount_private(disk_bytes=limits["disk_bytes"], inodes=limits["inodes"])
-        else:
-            os.chdir(os.environ["HOME"])
-        os.environ["PWD"] = os.getcwd()
-        confine.limit_resources(
-            cpu_s=limits["cpu_s"],
-            memory_bytes=None if request["memory"] else limits["memory_bytes"],
-            processes=limits["processes"] if request["processes"] else None,
-            file_bytes=limits["disk_bytes"],
-            open_files=limits["open_files"],
-        )
-        if confined:
-            confine.drop_privileges()
-        confine.die_with_parent()
-        if confined:
-            seccomp.install()
-        _send(connection, {"event": "ready"})
-        if connection.recv(16) != b"go":
-            os._exit(0)
-        connection.detach()
-        wall = socket.socket(fileno=confine.keep_only(wall_fd))
-    except BaseException as error:  # noqa: BLE001 - anything but a confined guest is a failure of ours
-        with contextlib.suppress(OSError):
-            _send(connection, {"event": "failed", "what": f"{type(error).__name__}: {error}"})
-        os._exit(70)
-    try:
-        serve(wall, limits)
-    except SystemExit as leaving:
-        os._exit(leaving.code if isinstance(leaving.code, int) else 1)
-    except BaseException:  # noqa: BLE001 - no frame of ours runs after the student's
-        os._exit(71)
-    os._exit(0)
+def _confine(request: dict[str, Any]) -> None:
+    """Pid 1 of new namespaces encloses itself."""
+    limits = request["limits"]
+    os.setsid()
+    confine.mount_private(disk_bytes=limits["disk_bytes"], inodes=limits["inodes"])
+    _limit(request)
+    confine.drop_privileges()
+    confine.die_with_parent()
+    seccomp.install()
 
 
-def _send(channel: socket.socket, message: dict[str, Any]) -> None:
-    channel.send(json.dumps(message).encode())
+def _stay(request: dict[str, Any]) -> None:
+    """Without a sandbox there are limits only."""
+    os.setsid()
+    os.chdir(os.environ["HOME"])
+    _limit(request)
+    confine.die_with_parent()
+
+
+def _limit(request: dict[str, Any]) -> None:
+    limits = request["limits"]
+    confine.limit_resources(
+        cpu_s=limits["cpu_s"],
+        memory_bytes=None if request["memory"] else limits["memory_bytes"],
+        processes=limits["processes"] if request["processes"] else None,
+        file_bytes=limits["disk_bytes"],
+        open_files=limits["open_files"],
+    )
 
 
 if __name__ == "__main__":

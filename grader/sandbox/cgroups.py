@@ -23,7 +23,7 @@ from typing import Protocol
 
 from grader.sandbox.base import Limits, Usage
 
-__all__ = ["Group", "Hierarchy", "Version1", "Version2", "find", "owner_is_gone", "owner_tag"]
+__all__ = ["Borrowed", "Group", "Hierarchy", "Version1", "Version2", "find", "of_process", "owner_is_gone", "owner_tag"]
 
 _PREFIX = "grader-"
 _SUPERVISOR = "grader-supervisor"
@@ -162,12 +162,24 @@ class _Group1:
     """Version 1: one folder in each of three hierarchies."""
 
     folders: dict[str, Path]
+    """Empty when they are not ours to remove."""
     now: _Reader
     peak: _Reader
     cpu: _Reader
     count: _Reader
     oom: _Reader
     closed: bool = False
+
+    @classmethod
+    def read(cls, folders: dict[str, Path], *, owned: bool) -> _Group1:
+        return cls(
+            folders if owned else {},
+            now=_Reader(folders["memory"] / "memory.usage_in_bytes"),
+            peak=_Reader(folders["memory"] / "memory.max_usage_in_bytes"),
+            cpu=_Reader(folders["cpuacct"] / "cpuacct.usage"),
+            count=_Reader(folders["pids"] / "pids.current"),
+            oom=_Reader(folders["memory"] / "memory.oom_control"),
+        )
 
     def prime(self) -> None:
         _prime(self.folders["memory"])
@@ -215,19 +227,12 @@ class Version1:
         folders = {controller: run / name for controller, run in self._runs.items()}
         for folder in folders.values():
             folder.mkdir()
-        memory, pids, cpu = folders["memory"], folders["pids"], folders["cpuacct"]
+        memory, pids = folders["memory"], folders["pids"]
         (memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
         with contextlib.suppress(OSError):  # only where swap is counted
             (memory / "memory.memsw.limit_in_bytes").write_text(str(limits.memory_bytes))
         (pids / "pids.max").write_text(str(limits.processes))
-        return _Group1(
-            folders,
-            now=_Reader(memory / "memory.usage_in_bytes"),
-            peak=_Reader(memory / "memory.max_usage_in_bytes"),
-            cpu=_Reader(cpu / "cpuacct.usage"),
-            count=_Reader(pids / "pids.current"),
-            oom=_Reader(memory / "memory.oom_control"),
-        )
+        return _Group1.read(folders, owned=True)
 
     def close(self) -> None:
         """Remove the run's folders."""
@@ -239,7 +244,8 @@ class Version1:
 class _Group2:
     """Version 2: one folder."""
 
-    folder: Path
+    folder: Path | None
+    """None when it is not ours to remove."""
     now: _Reader
     peak: _Reader | None
     """Linux 5.19 and later."""
@@ -249,11 +255,25 @@ class _Group2:
     highest: int = 0
     closed: bool = False
 
+    @classmethod
+    def read(cls, folder: Path, *, owned: bool) -> _Group2:
+        peak = folder / "memory.peak"
+        return cls(
+            folder if owned else None,
+            now=_Reader(folder / "memory.current"),
+            peak=_Reader(peak) if peak.exists() else None,
+            cpu=_Reader(folder / "cpu.stat"),
+            count=_Reader(folder / "pids.current"),
+            events=_Reader(folder / "memory.events"),
+        )
+
     def prime(self) -> None:
-        _prime(self.folder)
+        if self.folder is not None:
+            _prime(self.folder)
 
     def add(self, pid: int) -> None:
-        (self.folder / "cgroup.procs").write_text(str(pid))
+        if self.folder is not None:
+            (self.folder / "cgroup.procs").write_text(str(pid))
 
     def sample(self) -> Usage:
         now = self.now.number()
@@ -272,9 +292,10 @@ class _Group2:
             for reader in (self.now, self.peak, self.cpu, self.count, self.events):
                 if reader is not None:
                     reader.close()
-            with contextlib.suppress(OSError):
-                (self.folder / "cgroup.kill").write_text("1")
-            _remove(self.folder)
+            if self.folder is not None:
+                with contextlib.suppress(OSError):
+                    (self.folder / "cgroup.kill").write_text("1")
+                _remove(self.folder)
 
 
 class Version2:
@@ -313,15 +334,7 @@ class Version2:
         with contextlib.suppress(OSError):  # only where swap is counted
             (folder / "memory.swap.max").write_text("0")
         (folder / "pids.max").write_text(str(limits.processes))
-        peak = folder / "memory.peak"
-        return _Group2(
-            folder,
-            now=_Reader(folder / "memory.current"),
-            peak=_Reader(peak) if peak.exists() else None,
-            cpu=_Reader(folder / "cpu.stat"),
-            count=_Reader(folder / "pids.current"),
-            events=_Reader(folder / "memory.events"),
-        )
+        return _Group2.read(folder, owned=True)
 
     def close(self) -> None:
         """Remove the run's folder."""
@@ -335,14 +348,7 @@ def find(*, mounts: Path = Path("/proc/self/mounts"), own: Path = Path("/proc/se
         mounts: where the kernel lists mounts.
         own: where the kernel lists the groups of this process.
     """
-    version1: dict[str, Path] = {}
-    version2: Path | None = None
-    for line in mounts.read_text().splitlines():
-        _, place, kind, options, *_ = line.split()
-        if kind == "cgroup":
-            version1.update({name: Path(place) for name in options.split(",") if name in ("memory", "pids", "cpuacct")})
-        elif kind == "cgroup2":
-            version2 = Path(place)
+    version1, version2 = _mounted(mounts)
     candidates: list[Hierarchy] = []
     if len(version1) == 3:
         candidates.append(Version1(version1))
@@ -353,6 +359,76 @@ def find(*, mounts: Path = Path("/proc/self/mounts"), own: Path = Path("/proc/se
         roots = [version2] if os.geteuid() == 0 and not (version2 / "cgroup.type").exists() else [version2 / relative]
         candidates += [Version2(root) for root in roots if _has_controllers(root)]
     return next((candidate for candidate in candidates if _works(candidate)), None)
+
+
+def _mounted(mounts: Path) -> tuple[dict[str, Path], Path | None]:
+    """Where the controllers of version 1 and the hierarchy of version 2 are."""
+    version1: dict[str, Path] = {}
+    version2: Path | None = None
+    for line in mounts.read_text().splitlines():
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup":
+            version1.update({name: Path(place) for name in options.split(",") if name in ("memory", "pids", "cpuacct")})
+        elif kind == "cgroup2":
+            version2 = Path(place)
+    return version1, version2
+
+
+class Borrowed:
+    """The group that somebody else made for a process: read, from now on, and not ours to remove.
+
+    What it held when this was made does not count. Cached files do not either: the kernel drops them when it must.
+    """
+
+    def __init__(self, group: _Group1 | _Group2, stat: _Reader, *, prefix: str) -> None:
+        self._group = group
+        self._stat = stat
+        self._prefix = prefix
+        self._start = group.sample()
+        self.held_bytes = self._start.memory_bytes - self._cached()
+        """What it held when this was made."""
+        self._highest = 0
+
+    def sample(self) -> Usage:
+        """What its processes have used since."""
+        now, start = self._group.sample(), self._start
+        memory = max(0, now.memory_bytes - self._cached() - self.held_bytes)
+        self._highest = max(self._highest, memory)
+        if now.peak_memory_bytes > start.peak_memory_bytes:  # the kernel saw more than the samples
+            self._highest = max(self._highest, now.peak_memory_bytes - start.memory_bytes)
+        return Usage(
+            cpu_s=now.cpu_s - start.cpu_s,
+            memory_bytes=memory,
+            peak_memory_bytes=self._highest,
+            processes=now.processes,
+            oom_kills=now.oom_kills - start.oom_kills,
+        )
+
+    def close(self) -> None:
+        """Release what is open."""
+        self._group.close()
+        self._stat.close()
+
+    def _cached(self) -> int:
+        return sum(self._stat.field(f"{self._prefix}{which}_file") for which in ("active", "inactive"))
+
+
+def of_process(pid: int, *, mounts: Path = Path("/proc/self/mounts")) -> Borrowed | None:
+    """The group that a process is in, to be read; None where it cannot be."""
+    version1, version2 = _mounted(mounts)
+    try:
+        lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+        if len(version1) == 3:
+            places = {name: place for _, names, place in lines for name in names.split(",")}
+            folders = {name: root / places[name].lstrip("/") for name, root in version1.items()}
+            stat = _Reader(folders["memory"] / "memory.stat")
+            return Borrowed(_Group1.read(folders, owned=False), stat, prefix="total_")
+        if version2 is not None:
+            folder = version2 / next(place for _, names, place in lines if not names).lstrip("/")
+            return Borrowed(_Group2.read(folder, owned=False), _Reader(folder / "memory.stat"), prefix="")
+    except (OSError, KeyError, StopIteration):
+        pass
+    return None
 
 
 def _has_controllers(root: Path) -> bool:

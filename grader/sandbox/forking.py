@@ -29,6 +29,8 @@ class ForkingSandbox:
         use_cgroups: False watches over ``/proc`` even where control groups could be had.
     """
 
+    _zygote_class = Zygote
+
     def __init__(
         self,
         *,
@@ -71,7 +73,7 @@ class ForkingSandbox:
         self.close()
         launch = self._launch()
         try:
-            self._zygote = Zygote(launch)
+            self._zygote = self._zygote_class(launch)
         except SandboxUnavailable as error:
             raise SandboxUnavailable(error.what, remedy=error.remedy or self._remedy()) from error
         self._warming = True

@@ -115,8 +115,7 @@ class ZygoteGuest:
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the guest's main thread."""
         if self._exit is None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
+            self._signal(signal.SIGINT)
 
     def kill(self) -> Exit:
         """End the guest and wait until nothing of it is left."""
@@ -132,14 +131,17 @@ class ZygoteGuest:
         self.kill()
         self._wall.close()
 
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, number)
+
     def _sample(self) -> Usage:
         self._last = self._meter.sample()
         return self._last
 
     def _end(self, cause: ExitCause) -> Exit:
         self._cause = cause
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _END_S
         while (left_s := deadline - time.monotonic()) > 0:
             if (exit_ := self._listen(left_s)) is not None:
@@ -167,6 +169,8 @@ class ZygoteGuest:
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:
             return Exit(cause=ExitCause.SIGNALLED, code=number)
+        if report.get("oom") and self._last.oom_kills == 0:  # its control group went before the last sample
+            self._last = replace(self._last, oom_kills=1)
         if self._last.oom_kills > 0 and self._cause is None:
             return Exit(cause=ExitCause.OUT_OF_MEMORY)
         if self._cause is not None:

@@ -11,7 +11,7 @@ from grader.sandbox.unsandboxed import UnsandboxedSandbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from grader.sandbox.base import Sandbox
+    from grader.sandbox.base import Limits, Sandbox
 
 __all__ = ["NAMES", "select"]
 
@@ -19,12 +19,13 @@ NAMES = ("auto", "bubblewrap", "docker", "none")
 """What ``--sandbox`` takes."""
 
 
-def select(name: str = "auto", *, preload: Sequence[str] = ()) -> Sandbox:
+def select(name: str = "auto", *, preload: Sequence[str] = (), limits: Limits | None = None) -> Sandbox:
     """A sandbox, not started yet.
 
     Args:
         name: one of ``NAMES``. ``auto`` is bubblewrap; ``none`` must be asked for.
         preload: modules to have imported in every guest besides torch, numpy and IPython.
+        limits: what most guests will be asked for with, where it is known.
 
     Raises:
         SandboxUnavailable: it does not work on this machine; the error says what to do.
@@ -35,7 +36,11 @@ def select(name: str = "auto", *, preload: Sequence[str] = ()) -> Sandbox:
     if name == "none":
         return UnsandboxedSandbox(preload=tuple(preload))
     if name == "docker":
-        raise SandboxUnavailable("the docker sandbox is not built yet", remedy="use --sandbox bubblewrap")
+        from grader.sandbox import docker
+
+        if (missing := docker.obstacle()) is not None:
+            raise missing
+        return docker.DockerSandbox(preload=tuple(preload), limits=limits)
     problem = obstacle()
     if problem is not None:
         what, remedy = problem

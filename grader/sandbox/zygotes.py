@@ -17,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from grader.sandbox.base import Limits
 
-__all__ = ["GUEST_FOLDER", "WORKER", "Launch", "Zygote", "guest_environment"]
+__all__ = ["GUEST_FOLDER", "WORKER", "Launch", "Zygote", "guest_environment", "pid_of"]
 
 GUEST_FOLDER = Path(__file__).resolve().parent.parent / "guest"
 """The only code of ours that guests see."""
@@ -78,6 +78,16 @@ class Launch:
     worker: str = WORKER
     count_processes: bool = True
     """Whether the kernel's limit on processes counts this guest alone."""
+    module: str = "grader.guest.zygote"
+    """What speaks the zygote's protocol."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """For that module, besides those of every zygote."""
+    environment: dict[str, str] | None = None
+    """Ours to pass on; None for a search path only."""
+    spawn_s: float = _SPAWN_S
+    """How long a guest may take to be there."""
+    end_s: float = 5.0
+    """How long the process may take to clear up when it is told to end."""
 
 
 class Zygote:
@@ -86,6 +96,8 @@ class Zygote:
     Raises:
         SandboxUnavailable: it cannot start; the error holds what it said.
     """
+
+    guest_class = ZygoteGuest
 
     def __init__(self, launch: Launch, *, probe: bool = False) -> None:
         self._launch = launch
@@ -133,16 +145,18 @@ class Zygote:
                     "preload": [] if probe else [*MODULES, *self._launch.preload],
                     "worker": self._launch.worker,
                     "probe": probe,
+                    "folder": str(self.folder),
+                    **self._launch.settings,
                 }
                 command = self._launch.command(self.folder)
                 if self._launch.confine:
                     command[1:1] = ["--info-fd", str(info_write)]
                 self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                    [*command, "-m", "grader.guest.zygote", json.dumps(settings)],
+                    [*command, "-m", self._launch.module, json.dumps(settings)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=said,
-                    env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+                    env=self._launch.environment or {"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
                     cwd="/",
                     pass_fds=(listener.fileno(), theirs.fileno(), me, info_write),
                 )
@@ -192,13 +206,13 @@ class Zygote:
                 raise SandboxUnavailable(f"the warm process is gone ({error})") from error
             undo.pop_all()
         theirs.close()
-        return ZygoteGuest(wall=ours, channel=channel, pidfd=pidfd, limits=limits, meter=meter)
+        return self.guest_class(wall=ours, channel=channel, pidfd=pidfd, limits=limits, meter=meter)
 
     def _await_guest(
         self, channel: Channel, limits: Limits, group: cgroups.Group | None, undo: contextlib.ExitStack
     ) -> tuple[int, Meter]:
         """Wait until a guest is confined and counted. The pidfd is to be closed by ``undo``."""
-        deadline = time.monotonic() + _SPAWN_S
+        deadline = time.monotonic() + self._launch.spawn_s
         born: tuple[int, Meter] | None = None
         ready = False
         while not ready or born is None:
@@ -225,7 +239,7 @@ class Zygote:
             os.close(me)
 
     def _meter(self, pidfd: int, limits: Limits, group: cgroups.Group | None) -> Meter:
-        pid = _pid_of(pidfd)
+        pid = pid_of(pidfd)
         if group is not None:
             group.add(pid)
             return group
@@ -246,7 +260,7 @@ class Zygote:
             self._init = None
         if self._process is not None:
             try:
-                self._process.wait(5)
+                self._process.wait(self._launch.end_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -271,7 +285,7 @@ def _init_of(info: int) -> int | None:
     return None
 
 
-def _pid_of(pidfd: int) -> int:
+def pid_of(pidfd: int) -> int:
     """The pid, in our namespace, that a descriptor stands for. Raises OSError when it is gone."""
     for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
         if line.startswith("Pid:") and int(line.split()[1]) > 0:
