@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,23 +50,25 @@ def connect(*, timeout_s: int = 60) -> APIClient:
 
     settings = kwargs_from_env()
     place = str(settings.get("base_url", "unix:///var/run/docker.sock"))
-    socket = Path(place.removeprefix("unix://"))
+    path = place.removeprefix("unix://")
     if not place.startswith("unix://"):
         raise SandboxUnavailable(
             f"the Docker engine at {place} is not on this machine",
             remedy="unset DOCKER_HOST; guests are watched from the machine that they run on",
         )
-    if not socket.exists():
-        remedy = "install it and start it (sudo apt install docker.io; sudo systemctl start docker)"
-        raise SandboxUnavailable(f"no Docker engine runs here: there is no {socket}", remedy=remedy)
-    if not os.access(socket, os.R_OK | os.W_OK):
-        remedy = "sudo usermod -aG docker $USER, then log in again (members of that group are as good as root)"
-        raise SandboxUnavailable(f"you may not use the Docker engine at {socket}", remedy=remedy)
     try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
         return docker.APIClient(base_url=place, timeout=timeout_s)
-    except DockerException as error:
+    except FileNotFoundError as error:
+        remedy = "install it and start it (sudo apt install docker.io; sudo systemctl start docker)"
+        raise SandboxUnavailable(f"no Docker engine runs here: there is no {path}", remedy=remedy) from error
+    except PermissionError as error:
+        remedy = "sudo usermod -aG docker $USER, then log in again (members of that group are as good as root)"
+        raise SandboxUnavailable(f"you may not use the Docker engine at {path}", remedy=remedy) from error
+    except (OSError, DockerException) as error:
         remedy = "sudo systemctl restart docker, and see what `docker info` says"
-        raise SandboxUnavailable(f"the Docker engine at {socket} does not answer", remedy=remedy) from error
+        raise SandboxUnavailable(f"the Docker engine at {path} does not answer", remedy=remedy) from error
 
 
 def recipe() -> Path:

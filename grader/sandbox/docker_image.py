@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ __all__ = ["build"]
 
 _BASE = "grader-base"
 _SUITE = "bookworm"
-_IN_ROOTFS = "python3,python3-venv,libgomp1"
+_IN_ROOTFS = "python3,python3-venv,libgomp1,libstdc++6"
 _VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
@@ -59,9 +60,14 @@ def build(
 
     client = connect(timeout_s=600)
     try:
-        name = _imported(client, rootfs, say, cache) if rootfs else _pulled(client, base, say)
-        version = _python_of(client, name)
-        wheels = _wheels(version, say, cache)
+        with ThreadPoolExecutor(1) as beside:  # most often the base has the same Python as we
+            ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            likely = beside.submit(_wheels, ours, say, cache)
+            name = (
+                _imported(client, rootfs, say, cache) if rootfs else _pulled(client, base or f"python:{ours}-slim", say)
+            )
+            version = _python_of(client, name)
+            wheels = likely.result() if version == ours else _wheels(version, say, cache)
         say(f"building {tag} from {name} with Python {version}")
         with tempfile.TemporaryDirectory(prefix="grader-image-") as folder:
             context = Path(folder)
@@ -102,11 +108,10 @@ def _run_build(client: APIClient, context: Path, tag: str, base: str, say: Calla
     return str(inspect(client, tag)["Id"])
 
 
-def _pulled(client: APIClient, base: str | None, say: Callable[[str], None]) -> str:
+def _pulled(client: APIClient, name: str, say: Callable[[str], None]) -> str:
     """A base image that is there, or that a registry gives."""
     from docker.errors import APIError
 
-    name = base or f"python:{sys.version_info[0]}.{sys.version_info[1]}-slim"
     if not has_image(client, name):
         say(f"fetching {name}")
         try:
@@ -142,7 +147,8 @@ def _imported(client: APIClient, rootfs: str, say: Callable[[str], None], cache:
 
 def _debian(say: Callable[[str], None], cache: Path) -> Path:
     """A small Debian with Python; made once."""
-    place = cache / f"rootfs-{_SUITE}.tar"
+    digest = hashlib.sha256(_IN_ROOTFS.encode()).hexdigest()[:8]
+    place = cache / f"rootfs-{_SUITE}-{digest}.tar"
     if place.exists():
         return place
     tool = shutil.which("mmdebstrap")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from grader.errors import SandboxUnavailable, UsageError
 from grader.sandbox import bubblewrap
 from grader.sandbox.base import ExitCause, Limits
 from grader.sandbox.bubblewrap import BubblewrapSandbox
+from grader.sandbox.docker import DockerSandbox
 from grader.sandbox.select import select
 from grader.sandbox.unsandboxed import UnsandboxedSandbox
 
@@ -96,9 +98,33 @@ def test_a_kernel_that_refuses_is_told(monkeypatch, tmp_path, fresh_probe):
         select()
 
 
-def test_docker_says_that_it_is_not_built():
-    """The name is known, and the answer plain."""
-    with pytest.raises(SandboxUnavailable, match="docker sandbox is not built yet"):
+def test_a_machine_without_docker_is_told_how_to_get_it(monkeypatch, tmp_path):
+    """Without an engine marking stops with a remedy, and doctor says the same."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    with pytest.raises(SandboxUnavailable, match="no Docker engine runs here") as caught:
+        select("docker")
+    assert "apt install docker.io" in str(caught.value)
+    with pytest.raises(SandboxUnavailable, match="no Docker engine runs here"):
+        DockerSandbox().start()
+    (line,) = DockerSandbox().capabilities()
+    assert (line.id, line.holds) == ("sandbox", False)
+    assert line.remedy is not None
+
+
+def test_an_engine_on_another_machine_is_refused(monkeypatch):
+    """Guests are watched from the machine that they run on."""
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
+    with pytest.raises(SandboxUnavailable, match="is not on this machine"):
+        select("docker")
+
+
+def test_an_engine_that_does_not_answer_is_told(monkeypatch, tmp_path):
+    """A socket that nobody listens on is no engine."""
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with pytest.raises(SandboxUnavailable, match="does not answer"):
         select("docker")
 
 
