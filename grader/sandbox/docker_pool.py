@@ -125,22 +125,22 @@ class Pool:
     def keep(self, connection: socket.socket) -> None:
         """Serve one asker, from its request to the removal of its container."""
         container: _Container | None = None
-        with connection, contextlib.ExitStack() as fds:
-            try:
-                message, received, _, _ = socket.recv_fds(connection, 1 << 16, 2)
-                for fd in received:
-                    fds.callback(os.close, fd)
-                if not message:
-                    return
-                wall, asker = received
-                container = self._take(json.loads(message)["limits"])
-                socket.send_fds(container.channel, [message], [wall])
-                socket.send_fds(connection, [b'{"event": "born"}'], [container.pidfd])
-                fds.pop_all().close()  # the wall: the guest has its own copy now
-                self._watch(container, connection, asker)
-            except (SandboxUnavailable, *_FAULTS) as error:
-                with contextlib.suppress(OSError):
-                    send(connection, {"event": "failed", "what": _why(error)})
+        message, fds, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+        try:
+            if len(fds) != 2:
+                return
+            container = self._take(json.loads(message)["limits"])
+            socket.send_fds(container.channel, [message], [fds[0]])
+            os.close(fds.pop(0))  # the wall: the guest has its own copy now
+            socket.send_fds(connection, [b'{"event": "born"}'], [container.pidfd])
+            self._watch(container, connection, fds[0])
+        except (SandboxUnavailable, *_FAULTS) as error:
+            with contextlib.suppress(OSError):
+                send(connection, {"event": "failed", "what": _why(error)})
+        finally:
+            for fd in fds:
+                os.close(fd)
+            connection.close()
             if container is not None:
                 self._remove(container)
 
