@@ -96,7 +96,7 @@ class _Reader:
 
     def text(self) -> str:
         with contextlib.suppress(OSError):  # the folder may be gone by now; the last figure stands
-            self._last = os.pread(self._fd, 4096, 0)
+            self._last = os.pread(self._fd, 16384, 0)
         return self._last.decode()
 
     def number(self) -> int:
@@ -413,11 +413,17 @@ class Borrowed:
         return sum(self._stat.field(f"{self._prefix}{which}_file") for which in ("active", "inactive"))
 
 
-def of_process(pid: int, *, mounts: Path = Path("/proc/self/mounts")) -> Borrowed | None:
-    """The group that a process is in, to be read; None where it cannot be."""
+def of_process(pid: int, *, mounts: Path = Path("/proc/self/mounts"), proc: Path = Path("/proc")) -> Borrowed | None:
+    """The group that a process is in, to be read; None where it cannot be.
+
+    Args:
+        pid: the process.
+        mounts: where the kernel lists mounts.
+        proc: where the kernel tells of processes.
+    """
     version1, version2 = _mounted(mounts)
     try:
-        lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+        lines = [line.split(":", 2) for line in (proc / str(pid) / "cgroup").read_text().splitlines()]
         if len(version1) == 3:
             places = {name: place for _, names, place in lines for name in names.split(",")}
             folders = {name: root / places[name].lstrip("/") for name, root in version1.items()}

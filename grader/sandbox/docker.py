@@ -125,7 +125,6 @@ class DockerSandbox(ForkingSandbox):
             "runtime": self._runtime,
             "gpus": self._gpus,
             "worker_folder": str(self._worker_folder.resolve()) if self._worker_folder else None,
-            "owner": cgroups.owner_tag(),
         }
         package = str(Path(__file__).resolve().parents[2])
         python_path = ":".join(filter(None, (package, os.environ.get("PYTHONPATH"))))

@@ -32,7 +32,7 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,6 +57,8 @@ __all__ = ["main"]
 _WARM_S = 120.0
 _END_S = 20
 _AGAIN_S = 1.0
+_GRACE_S = 10.0
+"""How long after the host's own limit on wall time a keeper stops waiting for the host to act."""
 _WARMING_BYTES = 4 << 30
 """Room for importing; the limit proper is set when that is done."""
 _FAULTS = (DockerException, RequestException, OSError)
@@ -100,7 +102,7 @@ class Pool:
     def __init__(self, client: APIClient, settings: dict[str, Any]) -> None:
         self._client = client
         self._settings = settings
-        self._limits: dict[str, Any] = settings["limits"]
+        self._limits = _Shape.of(settings["limits"])
         self._changed = threading.Condition()
         self._warm: list[_Container] = []
         self._alive: set[_Container] = set()
@@ -129,11 +131,12 @@ class Pool:
         try:
             if len(fds) != 2:
                 return
-            container = self._take(json.loads(message)["limits"])
+            limits = json.loads(message)["limits"]
+            container = self._take(_Shape.of(limits))
             socket.send_fds(container.channel, [message], [fds[0]])
             os.close(fds.pop(0))  # the wall: the guest has its own copy now
             socket.send_fds(connection, [b'{"event": "born"}'], [container.pidfd])
-            self._watch(container, connection, fds[0])
+            self._watch(container, connection, fds[0], over_s=limits["wall_s"] + _GRACE_S)
         except (SandboxUnavailable, *_FAULTS) as error:
             with contextlib.suppress(OSError):
                 send(connection, {"event": "failed", "what": _why(error)})
@@ -188,7 +191,7 @@ class Pool:
             for each in wrong if not self._ending else [container]:
                 self._remove(each)
 
-    def _take(self, limits: dict[str, Any]) -> _Container:
+    def _take(self, limits: _Shape) -> _Container:
         """A warm container for these limits. Raises SandboxUnavailable."""
         deadline = time.monotonic() + _WARM_S
         while True:
@@ -220,14 +223,15 @@ class Pool:
 
     # -- guests --------------------------------------------------------------------------------------------------------
 
-    def _watch(self, container: _Container, connection: socket.socket, asker: int) -> None:
+    def _watch(self, container: _Container, connection: socket.socket, asker: int, *, over_s: float) -> None:
         """Pass on what asker and guest say until one of them is gone; report the guest's end."""
         poller = select.poll()
         for fd in (container.pidfd, asker, connection.fileno(), container.channel.fileno()):
             poller.register(fd, select.POLLIN)
         is_killed = False
-        while True:
-            ready = {fd for fd, _ in poller.poll()}
+        deadline = time.monotonic() + min(over_s, 1e6)
+        while (left_s := deadline - time.monotonic()) > 0:
+            ready = {fd for fd, _ in poller.poll(left_s * 1000)}
             if container.channel.fileno() in ready:
                 message = _received(container.channel)
                 if message:
@@ -278,7 +282,7 @@ class Pool:
 class _Container:
     """One container, from its making to its removal."""
 
-    def __init__(self, folder: Path, limits: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, limits: _Shape) -> None:
         self.folder = folder
         self.limits = limits
         self.since = time.time()
@@ -308,7 +312,7 @@ class _Container:
         if report["event"] != "warm":
             raise SandboxUnavailable(f"a container could not be made ready: {report['what']}")
         held = self._held_bytes(int(report["inherited_bytes"]))
-        most = held + self.limits["memory_bytes"]
+        most = held + self.limits.memory_bytes
         client.update_container(self.id, mem_limit=most, memswap_limit=most)
         return {name: value for name, value in report.items() if name != "event"}
 
@@ -374,6 +378,20 @@ class _Container:
 
 
 @dataclass(frozen=True, slots=True)
+class _Shape:
+    """The limits that a container is made with."""
+
+    memory_bytes: int
+    processes: int
+    disk_bytes: int
+    inodes: int
+
+    @classmethod
+    def of(cls, limits: dict[str, Any]) -> _Shape:
+        return cls(**{field.name: limits[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
 class _Shares:
     """How the private file systems share one budget: Docker cannot mount one of them in two places."""
 
@@ -385,9 +403,9 @@ class _Shares:
         return cls(home=budget - budget // 4, shared_memory=budget // 4)
 
 
-def _order(client: APIClient, folder: Path, limits: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def _order(client: APIClient, folder: Path, limits: _Shape, settings: dict[str, Any]) -> dict[str, Any]:
     """What the engine is told to make: everything it can take away is taken away."""
-    disk, inodes = _Shares.of(limits["disk_bytes"]), _Shares.of(limits["inodes"])
+    disk, inodes = _Shares.of(limits.disk_bytes), _Shares.of(limits.inodes)
     mounts = [Mount(target=str(Path(CHANNEL).parent), source=str(folder), type="bind", read_only=True)]
     python_path = "/guest"
     if settings["worker_folder"]:
@@ -399,7 +417,7 @@ def _order(client: APIClient, folder: Path, limits: dict[str, Any], settings: di
         path="/opt/python/bin:/usr/bin:/bin",
         python_path=python_path,
     )
-    warming = limits["memory_bytes"] + _WARMING_BYTES
+    warming = limits.memory_bytes + _WARMING_BYTES
     host = client.create_host_config(
         network_mode="none",
         ipc_mode="private",
@@ -413,7 +431,7 @@ def _order(client: APIClient, folder: Path, limits: dict[str, Any], settings: di
         mounts=mounts,
         mem_limit=warming,
         memswap_limit=warming,
-        pids_limit=limits["processes"],
+        pids_limit=limits.processes,
         nano_cpus=1_000_000_000,
         ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="memlock", soft=0, hard=0)],
         log_config=LogConfig(type="none"),
@@ -430,7 +448,7 @@ def _order(client: APIClient, folder: Path, limits: dict[str, Any], settings: di
         "user": f"{NOBODY}:{NOBODY}",
         "hostname": "sandbox",
         "working_dir": "/",
-        "labels": owner_labels(settings["owner"]),
+        "labels": owner_labels(cgroups.owner_tag()),
         "healthcheck": {"test": ["NONE"]},
         "host_config": host,
         "use_config_proxy": False,

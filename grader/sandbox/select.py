@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from grader.errors import SandboxUnavailable, UsageError
@@ -40,7 +41,12 @@ def select(name: str = "auto", *, preload: Sequence[str] = (), limits: Limits | 
 
         if (missing := docker.obstacle()) is not None:
             raise missing
-        return docker.DockerSandbox(preload=tuple(preload), limits=limits)
+        return docker.DockerSandbox(
+            preload=tuple(preload),
+            limits=limits,
+            runtime=os.environ.get("GRADER_DOCKER_RUNTIME") or None,
+            gpus=os.environ.get("GRADER_DOCKER_GPUS") == "1",
+        )
     problem = obstacle()
     if problem is not None:
         what, remedy = problem

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from grader.sandbox import cgroups
-from grader.sandbox.base import Limits
+from grader.sandbox.base import Limits, Usage
 
 FILES = {
     "cgroup.procs": "",
@@ -152,6 +152,42 @@ def test_find_prefers_what_really_works(kernel, roots):
     assert found.how == "cgroup v1"
     mounts.write_text("")
     assert cgroups.find(mounts=mounts, own=own) is None
+
+
+def test_a_borrowed_group_counts_from_now_on(kernel, roots):
+    """The group of a container is read, whatever the version: from now on, without cached files, never removed."""
+    proc = kernel / "proc"
+    (proc / "7").mkdir(parents=True)
+    stat = "anon 1000\nactive_file 512\ninactive_file 512\ntotal_active_file 512\ntotal_inactive_file 512\n"
+    unified = kernel / "unified"
+    cases = [
+        (f"none {unified} cgroup2 rw 0 0\n", "0::/docker/x\n", [unified / "docker/x"]),
+        (
+            "".join(f"none {root} cgroup rw,{name} 0 0\n" for name, root in roots.items()),
+            "3:memory:/docker/x\n2:pids:/docker/x\n1:cpu,cpuacct:/docker/x\n",
+            [root / "docker/x" for root in roots.values()],
+        ),
+    ]
+    for lines, own, folders in cases:
+        (kernel / "mounts").write_text(lines)
+        (proc / "7/cgroup").write_text(own)
+        for folder in folders:
+            folder.mkdir(parents=True)
+            (folder / "memory.stat").write_text(stat)
+        group = cgroups.of_process(7, mounts=kernel / "mounts", proc=proc)
+        assert group.held_bytes == 4096 - 1024
+        assert group.sample() == Usage(cpu_s=0, memory_bytes=0, peak_memory_bytes=0, processes=2, oom_kills=0)
+        for folder in folders:
+            for name in ("memory.current", "memory.usage_in_bytes"):
+                (folder / name).write_text("6096\n")
+            for name in ("memory.peak", "memory.max_usage_in_bytes"):
+                (folder / name).write_text("9096\n")
+        used = group.sample()
+        assert (used.memory_bytes, used.peak_memory_bytes) == (2000, 5000)
+        group.close()
+        assert all(folder.exists() for folder in folders)
+    (proc / "7/cgroup").write_text("0::/elsewhere\n")
+    assert cgroups.of_process(7, mounts=kernel / "mounts", proc=proc) is None
 
 
 def test_owner_tags_tell_the_dead_from_the_living():
