@@ -675,7 +675,6 @@ def test_what_a_killed_run_left_goes_at_the_next_start(image, worker_folder):
     os.waitpid(child, 0)
     assert is_gone(pool)
     assert container in containers()
-    assert Path(folder).exists()
     with Light(worker="line_worker", worker_folder=worker_folder, limits=LIMITS, warm=1):
         assert container not in containers()
         assert not Path(folder).exists()
