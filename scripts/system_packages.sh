@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Install what no Python package brings: Python with venv, bubblewrap (the sandbox) and Chromium (browser tests only).
-# As root or with sudo through apt; otherwise say what to install. A missing Chromium only skips tests.
+# Install what no Python package brings: Python with venv, bubblewrap (the sandbox), and for tests only Chromium, a
+# Docker engine and mmdebstrap. As root or with sudo through apt; otherwise say what to install. What is for tests only
+# skips them when it is missing.
 set -u
+PATH=$PATH:/usr/sbin:/sbin
 here=$(dirname "$0")
 python=${PYTHON:-$("$here/find_python.sh")}
 missing=()
@@ -12,6 +14,8 @@ elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+command -v dockerd >/dev/null || missing+=(docker.io)
+command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root=()
@@ -37,4 +41,6 @@ if [ ${#needed[@]} -gt 0 ]; then
 fi
 command -v chromium >/dev/null || command -v google-chrome >/dev/null ||
   echo "browser tests will be skipped; to run them: sudo apt-get install chromium" >&2
+command -v dockerd >/dev/null && command -v mmdebstrap >/dev/null ||
+  echo "tests of the docker sandbox will be skipped; to run them: sudo apt-get install docker.io mmdebstrap" >&2
 exit 0

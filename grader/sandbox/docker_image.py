@@ -8,6 +8,7 @@ from a registry, or, on a machine without one, a Debian root file system: given 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -63,9 +64,8 @@ def build(
         with ThreadPoolExecutor(1) as beside:  # most often the base has the same Python as we
             ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
             likely = beside.submit(_wheels, ours, say, cache)
-            name = (
-                _imported(client, rootfs, say, cache) if rootfs else _pulled(client, base or f"python:{ours}-slim", say)
-            )
+            name = base or f"python:{ours}-slim"
+            name = _imported(client, rootfs, say, cache) if rootfs else _pulled(client, name, say)
             version = _python_of(client, name)
             wheels = likely.result() if version == ours else _wheels(version, say, cache)
         say(f"building {tag} from {name} with Python {version}")
@@ -86,6 +86,9 @@ def build(
 
 
 def _run_build(client: APIClient, context: Path, tag: str, base: str, say: Callable[[str], None]) -> str:
+    """Have the engine build what lies in ``context``; the image's id. The image before it goes."""
+    from docker.errors import APIError
+
     lines = client.build(
         path=str(context),
         tag=tag,
@@ -97,6 +100,7 @@ def _run_build(client: APIClient, context: Path, tag: str, base: str, say: Calla
         decode=True,
         use_config_proxy=False,
     )
+    before = str(inspect(client, tag)["Id"]) if has_image(client, tag) else None
     output: list[str] = []
     for line in lines:
         text = str(line.get("error") or line.get("stream") or "").strip()
@@ -105,7 +109,11 @@ def _run_build(client: APIClient, context: Path, tag: str, base: str, say: Calla
             say(text)
         if "error" in line:
             raise SandboxUnavailable("the image cannot be built: " + "\n".join(output[-8:]))
-    return str(inspect(client, tag)["Id"])
+    made = str(inspect(client, tag)["Id"])
+    if before not in (None, made):
+        with contextlib.suppress(APIError):  # a run still uses it
+            client.remove_image(before)
+    return made
 
 
 def _pulled(client: APIClient, name: str, say: Callable[[str], None]) -> str:

@@ -127,8 +127,9 @@ class Pool:
     def keep(self, connection: socket.socket) -> None:
         """Serve one asker, from its request to the removal of its container."""
         container: _Container | None = None
-        message, fds, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+        fds: list[int] = []
         try:
+            message, fds, _, _ = socket.recv_fds(connection, 1 << 16, 2)
             if len(fds) != 2:
                 return
             limits = json.loads(message)["limits"]

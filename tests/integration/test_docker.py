@@ -711,6 +711,17 @@ def test_without_an_image_it_says_how_to_build_one(engine, image):
             client.remove_image("grader-test:old")
 
 
+def test_a_base_that_cannot_be_had_is_told(image, tmp_path):
+    """Without a registry the error says how to do without; two bases are one too many."""
+    done = grader(tmp_path, "image", "build", "--base", "localhost:1/none:none")
+    assert done.returncode == 5
+    assert "the base image localhost:1/none:none cannot be fetched" in done.stderr
+    assert "--rootfs auto" in done.stderr
+    done = grader(tmp_path, "image", "build", "--base", "python", "--rootfs", "auto")
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
 def test_a_worker_that_cannot_be_imported_is_told_at_the_start(image, worker_folder):
     """The error carries what Python said inside."""
     with pytest.raises(SandboxUnavailable, match="No module named 'no_such_worker'"):
