@@ -109,12 +109,16 @@ class Pool:
         self._fault: str | None = None
         self._ending = False
         self._made = 0
+        self._making = 0
+        self._warmers: list[threading.Thread] = []
         self._report: dict[str, Any] = {}
 
     def begin(self) -> None:
         """Start the warmers."""
         for _ in range(self._settings["warm"]):
-            threading.Thread(target=self._keep_warm, daemon=True).start()
+            warmer = threading.Thread(target=self._keep_warm, daemon=True)
+            warmer.start()
+            self._warmers.append(warmer)
 
     def first(self) -> dict[str, Any]:
         """Wait for the first warm container; what it said. Raises SandboxUnavailable."""
@@ -154,10 +158,10 @@ class Pool:
             self._ending = True
             self._changed.notify_all()
             left = list(self._alive)
-        threads = [threading.Thread(target=self._remove, args=(each,)) for each in left]
-        for thread in threads:
+        removers = [threading.Thread(target=self._remove, args=(each,)) for each in left]
+        for thread in removers:
             thread.start()
-        for thread in threads:
+        for thread in removers + self._warmers:  # these remove what they were just making
             thread.join(_END_S)
 
     # -- warm containers -----------------------------------------------------------------------------------------------
@@ -166,9 +170,10 @@ class Pool:
         """Make containers for ever, one whenever one is missing."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._ending or len(self._warm) < self._settings["warm"])
+                self._changed.wait_for(lambda: self._ending or len(self._warm) + self._making < self._settings["warm"])
                 if self._ending:
                     return
+                self._making += 1
                 limits = self._limits
                 self._made += 1
                 container = _Container(Path(self._settings["folder"]) / f"c{self._made}", limits)
@@ -178,11 +183,13 @@ class Pool:
             except (SandboxUnavailable, *_FAULTS) as error:
                 self._remove(container)
                 with self._changed:
+                    self._making -= 1
                     self._fault = _why(error)
                     self._changed.notify_all()
-                time.sleep(_AGAIN_S)
+                    self._changed.wait_for(lambda: self._ending, _AGAIN_S)
                 continue
             with self._changed:
+                self._making -= 1
                 self._fault = None
                 self._report = self._report or report
                 self._warm.append(container)
@@ -291,6 +298,7 @@ class _Container:
         self.pidfd = -1
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._removing = threading.Lock()
+        self._removed = False
 
     def make(self, client: APIClient, settings: dict[str, Any]) -> dict[str, Any]:
         """Make it, start it, wait until it is warm; what it said. Raises SandboxUnavailable and the engine's errors."""
@@ -301,7 +309,11 @@ class _Container:
             listener.bind(str(path))
             path.chmod(0o666)
             listener.listen(1)
-            self.id = str(client.create_container(**_order(client, self.folder, self.limits, settings))["Id"])
+            made = str(client.create_container(**_order(client, self.folder, self.limits, settings))["Id"])
+            with self._removing:
+                self.id = made
+                if self._removed:
+                    raise SandboxUnavailable("the run has ended")
             client.start(self.id)
             self._accept(client, listener)
         path.unlink()
@@ -334,6 +346,7 @@ class _Container:
     def remove(self, client: APIClient) -> None:
         """Kill it and remove all that is left of it. Can be repeated."""
         with self._removing:
+            self._removed = True
             if self.pidfd >= 0:
                 with contextlib.suppress(OSError):
                     signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)  # at once; the engine takes its time
