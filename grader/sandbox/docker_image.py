@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grader.errors import SandboxUnavailable, UsageError
+from grader.sandbox import cgroups
 from grader.sandbox.docker_engine import CONTENT, IMAGE, PACKAGES, connect, content, has_image, inspect, recipe, said
-from grader.sandbox.zygotes import GUEST_FOLDER
+from grader.sandbox.zygotes import FOLDER, GUEST_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def build(
             version = _python_of(client, name)
             wheels = likely.result() if version == ours else _wheels(version, say, cache)
         say(f"building {tag} from {name} with Python {version}")
-        with tempfile.TemporaryDirectory(prefix="grader-image-") as folder:
+        with _scratch() as folder:
             context = Path(folder)
             shutil.copy(recipe(), context / "Dockerfile")
             (context / "guest").mkdir()
@@ -135,7 +136,7 @@ def _imported(client: APIClient, rootfs: str, say: Callable[[str], None], cache:
     path = _debian(say, cache) if rootfs == "auto" else Path(rootfs)
     if not path.exists():
         raise UsageError(f"there is no root file system at {path}")
-    with tempfile.TemporaryDirectory(prefix="grader-image-") as folder:
+    with _scratch() as folder:
         if path.is_dir():
             packed = Path(folder) / "rootfs.tar"
             with tarfile.open(packed, "w") as archive:
@@ -230,6 +231,11 @@ def _wheels(version: str, say: Callable[[str], None], cache: Path) -> list[Path]
         else:
             part.rename(place)
     return sorted(place.glob("*.whl"))
+
+
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a moment, named so that the next run removes it if this one is killed."""
+    return tempfile.TemporaryDirectory(prefix=f"{FOLDER}{cgroups.owner_tag()}-")
 
 
 def _link(source: Path, target: Path) -> None:

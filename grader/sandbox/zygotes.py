@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from grader.sandbox.base import Limits
 
-__all__ = ["GUEST_FOLDER", "WORKER", "Launch", "Zygote", "guest_environment", "pid_of"]
+__all__ = ["FOLDER", "GUEST_FOLDER", "WORKER", "Launch", "Zygote", "guest_environment", "pid_of"]
 
 GUEST_FOLDER = Path(__file__).resolve().parent.parent / "guest"
 """The only code of ours that guests see."""
@@ -41,7 +41,8 @@ MODULES = ("numpy", "torch", "safetensors.torch", "IPython.core.interactiveshell
 
 _WARM_S = 120.0
 _SPAWN_S = 30.0
-_FOLDER = "grader-sandbox-"
+FOLDER = "grader-sandbox-"
+"""What the names of temporary folders begin with; an owner tag follows."""
 _guests = itertools.count()
 
 
@@ -297,7 +298,7 @@ def _private_folder() -> Path:
     """A folder for the socket, and away with those of dead runs."""
     # A socket's path has room for 107 characters.
     root = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 40 else "/tmp")  # noqa: S108 - mkdtemp is private
-    for old in root.glob(f"{_FOLDER}*"):
-        if old.owner() == Path("/proc/self").owner() and cgroups.owner_is_gone(old.name.removeprefix(_FOLDER)):
+    for old in root.glob(f"{FOLDER}*"):
+        if old.owner() == Path("/proc/self").owner() and cgroups.owner_is_gone(old.name.removeprefix(FOLDER)):
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{cgroups.owner_tag()}-", dir=root))
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{cgroups.owner_tag()}-", dir=root))

@@ -119,6 +119,8 @@ def engine():
                 yield made
             finally:
                 made.stop()
+                # An engine that was killed has left its folder mounted on itself.
+                subprocess.run(["umount", CACHE / "docker"], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,8 @@ def image(engine):
                 pytest.skip("there is no image, and no mmdebstrap to make one")
             built = grader(Path.cwd(), "image", "build", "--rootfs", "auto")
             assert built.returncode == 0, built.stderr
+            if engine is not None:
+                client.prune_images({"dangling": True})
     finally:
         client.close()
 
