@@ -1,4 +1,4 @@
-"""The whole of ``test_sandbox.py`` once more, as a user without privileges."""
+"""The tests of the sandbox once more, as a user without privileges."""
 
 import os
 import pwd
@@ -25,7 +25,8 @@ def closed_folder(path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="already runs as an ordinary user")
 @pytest.mark.skipif(shutil.which("runuser") is None or shutil.which("unshare") is None, reason="needs util-linux")
-def test_the_sandbox_holds_for_an_ordinary_user():
+@pytest.mark.parametrize("file", ["tests/conformance/test_conformance.py", "tests/integration/test_sandbox.py"])
+def test_the_sandbox_holds_for_an_ordinary_user(file):
     """Without root the same guests are made, in a user namespace, with the same limits and the same walls."""
     try:
         pwd.getpwnam(USER)
@@ -49,10 +50,10 @@ def test_the_sandbox_holds_for_an_ordinary_user():
         command = (
             f"aside={aside} && {show} cd {REPOSITORY} && exec runuser -u {USER} -- env HOME={folder}"
             f" PYTHONDONTWRITEBYTECODE=1 TMPDIR={folder} {sys.executable} -m pytest -q -p no:cacheprovider"
-            " tests/integration/test_sandbox.py"
+            f" {file}"
         )
         done = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, timeout=900, check=False
+            ["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, timeout=1800, check=False
         )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
