@@ -1,5 +1,7 @@
 """Which sandbox a run gets. What each then does is tried in ``tests/conformance``."""
 
+import socket
+
 import pytest
 
 from grader.errors import SandboxUnavailable, UsageError
