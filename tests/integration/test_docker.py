@@ -25,7 +25,7 @@ import pytest
 from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
 
 from grader.errors import SandboxUnavailable
-from grader.sandbox import docker_engine
+from grader.sandbox import conformance, docker_engine
 from grader.sandbox.base import ExitCause, Limits
 from grader.sandbox.docker import DockerSandbox
 
@@ -761,3 +761,24 @@ def test_an_engine_that_dies_costs_nobody_a_mark(engine, image, sandbox, tmp_pat
     records = journal_lines(course)
     assert 0 < len(records) < 12
     assert {record["score"] for record in records} <= {9.0, None}
+
+
+WARM = "torch_is_there_and_warm"
+
+
+@pytest.fixture(scope="module")
+def bench(image):
+    with conformance.Bench(Light) as made:
+        yield made
+
+
+@pytest.mark.parametrize("case", [case for case in conformance.CASES if case.name != WARM], ids=str)
+def test_the_backend_conforms(case, bench):
+    """What is true of every sandbox is true of containers."""
+    case.check(bench)
+
+
+def test_torch_is_warm(image):
+    """And what is said of torch is true where it is imported."""
+    (result,) = conformance.run(DockerSandbox, only=[WARM])
+    assert (str(result.outcome), result.why) == ("passed", "")

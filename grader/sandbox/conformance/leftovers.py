@@ -70,7 +70,10 @@ def nothing_is_left_of_two_hundred_guests(bench: Bench) -> None:
     new_mounts = _mounts() - mounts
     # Others mount things too; a leak is one a guest.
     expect(len(new_mounts) < GUESTS // 10, f"after {GUESTS} guests {len(new_mounts)} mounts more are there")
-    expect((new := _files(bench.folder) - files) == set(), f"after {GUESTS} guests files are left: {sorted(new)}")
+    # A backend that keeps guests at the ready has others now than before; a leak is one a guest.
+    expect(
+        len(new := _files(bench.folder) - files) < GUESTS // 10, f"after {GUESTS} guests files are left: {sorted(new)}"
+    )
     old = [str(group) for group in groups if group.is_dir()]
     expect(not old, f"control groups of guests that are gone are left: {old}")
 
