@@ -258,8 +258,10 @@ class Marker:
         except (EOFError, OSError):
             self._lost(child, plan, "the marking process ended before it had a result")
             return
-        if header["held"] and self._lost_sandbox(child, plan) and self._again(child, plan, "sandbox"):
-            return
+        if header["held"]:
+            self._mend_sandbox(child, plan)
+            if self._again(child, plan, "guest"):
+                return
         self._forget(child)
         self.link.send_bytes(pack({"is": "record", "number": child.number}, record))
 
@@ -282,8 +284,8 @@ class Marker:
         self._begin(child.header, child.data, plan)
         return True
 
-    def _lost_sandbox(self, child: Child, plan: Plan) -> bool:
-        """Whether the sandbox went away under a submission. A new one is started in its place.
+    def _mend_sandbox(self, child: Child, plan: Plan) -> None:
+        """Start a new sandbox if the one went away that a submission used.
 
         Raises:
             SandboxUnavailable: it cannot be started again.
@@ -296,7 +298,6 @@ class Marker:
             except SandboxUnavailable:
                 plan.sandbox.start()
                 self.generation += 1
-        return child.generation != self.generation
 
     def _forget(self, child: Child) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -43,9 +42,8 @@ def write_for_formgrader(
     from grader.release import read_released
 
     root = course.root / FOLDER
-    source = root / "source" / assignment.name
-    source.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(assignment.notebook_path, source / assignment.notebook_path.name)
+    source = root / "source" / assignment.name / assignment.notebook_path.name
+    replace_file(source, assignment.notebook_path.read_bytes())
     released = read_released(course, assignment)
     notices = []
     for record in records:

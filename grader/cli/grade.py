@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from grader.config import Assignment, Course
-    from grader.jobs import Outcome
+    from grader.jobs import Event, Outcome
 
 __all__ = ["grade", "mark_class"]
 
@@ -83,7 +83,13 @@ def mark_class(
 
     console = stderr()
     try:
-        with _stoppable(), watching(console, assignment.title, quiet=quiet) as listener:
+        with _stoppable(), watching(console, assignment.title, quiet=quiet) as shown:
+
+            def listener(event: Event) -> None:
+                if event.kind == "start" and event.total:
+                    _set_behind(course, assignment)
+                shown(event)
+
             outcome = mark(course, assignment, listener=listener, **wishes)
     except RunInterrupted:
         if gradebook:
@@ -91,7 +97,7 @@ def mark_class(
         raise
     for notice in outcome.notices:
         console.print(f"Note: {notice}", markup=False)
-    if gradebook and (outcome.marked or _is_behind(course)):
+    if gradebook and (outcome.marked or _is_behind(course, assignment)):
         _sync(course, assignment, quiet)
     return outcome
 
@@ -109,12 +115,39 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _is_behind(course: Course) -> bool:
-    """Whether the gradebook may lack marks of the journal's: a run was killed between the two, or wrote none."""
+def _behind(course: Course, assignment: Assignment) -> Path:
+    """The file that is there from the first new mark until all of them are in the gradebook."""
+    from grader.jobs import journal_path
+
+    return journal_path(course).with_name(f"gradebook-is-behind-{assignment.name}")
+
+
+def _set_behind(course: Course, assignment: Assignment) -> None:
+    """Remember that marks are to come, so that they get into the gradebook even if this run is killed at its end."""
+    from grader.errors import JournalError, Place
+
+    path = _behind(course, assignment)
+    try:
+        path.touch()
+    except OSError as error:
+        raise JournalError(
+            f"the file cannot be written: {error.strerror}",
+            place=Place(file=str(path)),
+            remedy="see that there is room and that you may write there, then run the same command again",
+        ) from error
+
+
+def _is_behind(course: Course, assignment: Assignment) -> bool:
+    """Whether the gradebook may lack marks of the journal's: a run was killed before its end, or wrote none.
+
+    A time alone does not tell: a run that is killed in the midst of writing leaves a gradebook that looks new.
+    """
     from grader.jobs import journal_path
 
     url = course.gradebook_url
     book, journal = Path(url.removeprefix("sqlite:///")), journal_path(course)
+    if _behind(course, assignment).exists():
+        return True
     if not url.startswith("sqlite:///") or not book.is_file() or not journal.is_file():
         return True
     return book.stat().st_mtime_ns < journal.stat().st_mtime_ns
@@ -131,6 +164,7 @@ def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
     latest = journal.latest()
     records = [record for (name, _), record in latest.items() if name == assignment.name]
     if not records:
+        _behind(course, assignment).unlink(missing_ok=True)
         return
     console = stderr()
     facts = AssignmentFacts(name=assignment.name, exercises=assignment.specs, due=assignment.due)
@@ -141,6 +175,7 @@ def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
             result = Gradebook(course.gradebook_url, course=course.id).sync(records, [facts])
     for notice in [*result.notices, *write_for_formgrader(course, assignment, records, journal)]:
         console.print(f"Note: {notice}", markup=False)
+    _behind(course, assignment).unlink(missing_ok=True)
 
 
 def sentence(outcome: Outcome) -> str:

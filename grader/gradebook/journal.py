@@ -104,6 +104,8 @@ class Journal:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._fd = os.open(self.path, flags, 0o660)  # never readable by all: these are marks
             self._set_torn_aside(self._fd)
+            for draft in self.artifacts.glob("??/*.part"):  # nobody else writes, so a killed grader left it
+                draft.unlink(missing_ok=True)
         except OSError as error:
             self.close()
             raise self._unusable(error) from error
@@ -334,6 +336,9 @@ class Journal:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o660)
         try:
             _append_whole(fd, data)
+        except OSError:
+            draft.unlink()
+            raise
         finally:
             os.close(fd)
         draft.replace(path)

@@ -69,8 +69,11 @@ class Channel:
 class ZygoteGuest:
     """A guest forked from a zygote. See ``grader.sandbox.base.Guest`` for the contract."""
 
-    def __init__(self, *, wall: socket.socket, channel: Channel, pidfd: int, limits: Limits, meter: Meter) -> None:
+    def __init__(
+        self, *, wall: socket.socket, channel: Channel, pidfd: int, limits: Limits, meter: Meter, confined: bool
+    ) -> None:
         self._wall = wall
+        self._confined = confined
         self._channel = channel
         self._pidfd = pidfd
         self._limits = limits
@@ -177,11 +180,14 @@ class ZygoteGuest:
             return Exit(cause=self._cause, code=number if self._cause is ExitCause.SIGNALLED else None)
         if self._last.cpu_s >= self._limits.cpu_s:  # the kernel's own limit was faster than we
             return Exit(cause=ExitCause.CPU_TIME)
+        if time.monotonic() >= self._deadline:  # nobody polled, and the keeper's clock was first
+            return Exit(cause=ExitCause.WALL_TIME)
         # A guest can bring SIGKILL upon itself, by lowering its own limit on CPU time: its own doing.
         limit_s = report["cpu_limit_s"]
         spent = limit_s is not None and report["cpu_s"] >= 0.9 * limit_s  # the kernel's two clocks differ a little
-        # The kernel counts every process that it killed for memory, those of other guests' control groups too.
-        if not spent and machine_oom_kills() > self._machine_oom_kills:
+        # By no other means: the kernel lets nobody inside kill pid 1 of a namespace. So somebody outside did, as a
+        # daemon that frees memory does, or the kernel for memory that other groups took.
+        if not spent and (self._confined or machine_oom_kills() > self._machine_oom_kills):
             return Exit(cause=ExitCause.LOST)
         return Exit(cause=ExitCause.SIGNALLED, code=number)
 

@@ -207,7 +207,8 @@ class Zygote:
                 raise SandboxUnavailable(f"the warm process is gone ({error})") from error
             undo.pop_all()
         theirs.close()
-        return self.guest_class(wall=ours, channel=channel, pidfd=pidfd, limits=limits, meter=meter)
+        confined = self._launch.confine
+        return self.guest_class(wall=ours, channel=channel, pidfd=pidfd, limits=limits, meter=meter, confined=confined)
 
     def _await_guest(
         self, channel: Channel, limits: Limits, group: cgroups.Group | None, undo: contextlib.ExitStack

@@ -1,5 +1,6 @@
 """``grader grade`` on a tiny class, through the real sandbox: what everybody gets, and what a second run does."""
 
+import contextlib
 import json
 import os
 import re
@@ -329,6 +330,41 @@ def test_a_gradebook_that_is_behind_is_brought_up_to_date(course):
     assert not book.exists()
     assert grader(course, "grade").returncode == 0
     assert book.exists()
+
+
+def test_a_gradebook_that_was_being_written_is_written_again(course):
+    """A run that is killed in the midst leaves a gradebook that is newer than the journal and lacks marks all the same.
+
+    So does the run of another assignment after one that was killed.
+    """
+    import sqlite3
+
+    from sqlalchemy.engine import make_url
+
+    from grader.gradebook.database import _make_ready
+
+    book = course / "gradebook.db"
+    assert grader(course, "grade", "--force", "--student", next(iter(MARKS)), "--no-gradebook").returncode == 0
+    book.unlink()
+    _make_ready(make_url(f"sqlite:///{book}"))  # the first step of writing it, and no more
+    assert book.stat().st_mtime_ns > (course / "journal" / "records.jsonl").stat().st_mtime_ns
+    assert grader(course, "grade").returncode == 0
+    with contextlib.closing(sqlite3.connect(book)) as database:
+        (count,) = database.execute("select count(*) from submitted_assignment").fetchone()
+    assert count == len(MARKS)
+    assert not list((course / "journal").glob("gradebook-is-behind*"))
+
+
+def test_no_room_for_formgrader_is_a_sentence(course):
+    """When its folder cannot be written the marks are safe, and the error says where it happened."""
+    shutil.rmtree(course / "nbgrader")
+    (course / "nbgrader").write_text("in the way")
+    (course / "gradebook.db").unlink()
+    done = grader(course, "grade")
+    assert done.returncode == 2
+    assert "the file cannot be written: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (course / "gradebook.db").exists()
 
 
 # -- what is wrong with a course or a command ------------------------------------------------------------------------

@@ -129,6 +129,51 @@ def test_a_foreign_system_call_kills(spawn):
     assert (ended.cause, ended.code) == (ExitCause.SIGNALLED, signal.SIGSYS)
 
 
+# How it ends.
+
+
+def test_a_kill_from_outside_is_ours(bench, spawn):
+    """No process inside can kill the first one, so somebody else did: a loss that is marked again, not a crash."""
+    guest = spawn()
+    label = bench.label(guest)
+    for pid in bench.processes(label):
+        os.kill(pid, signal.SIGKILL)
+    assert end_of(guest).cause is ExitCause.LOST
+
+
+@pytest.mark.parametrize("how", ["os.kill(1, 9)", "os.kill(-1, 9)", "os.killpg(0, 9)", "_thread(9)", "_timer(9)"])
+def test_the_first_process_cannot_kill_itself(spawn, how):
+    """By no means that a student has, so that nobody gets a second try by it."""
+    source = f"""
+    import ctypes, os, signal, threading
+    libc = ctypes.CDLL(None)
+    def _thread(number):
+        signal.pthread_kill(threading.main_thread().ident, number)
+    def _timer(number):
+        event, timer = (ctypes.c_int * 16)(0, 0, number, 0), ctypes.c_void_p()  # SIGEV_SIGNAL
+        libc.timer_create(1, event, ctypes.byref(timer))
+        libc.timer_settime(timer, 0, (ctypes.c_long * 4)(0, 0, 0, 1000), None)
+    def kill():
+        {how}
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            try:
+                kill()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+    try:
+        kill()
+    except OSError:
+        pass
+    import time
+    time.sleep(0.05)
+    out = "here"
+    """
+    assert ask(spawn(), source) == "here"
+
+
 # What is left of it.
 
 

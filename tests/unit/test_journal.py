@@ -379,6 +379,29 @@ def test_full_disk_takes_nothing_along(journal, monkeypatch):
     assert len(list(journal.records())) == 2
 
 
+def test_full_disk_leaves_no_draft_of_cells(journal, monkeypatch):
+    """Cells that did not fit are taken away again, and what a killed grader left of some goes with the next writer."""
+    journal.append(make())
+    write = os.write
+
+    def full(fd, data):
+        if b"cell_type" in bytes(data[:200]):
+            raise OSError(28, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(JournalError, match="No space left on device"):
+        journal.append(make("bob", cells=(CellResult(index=9, cell_type="code", source="x"),)))
+    monkeypatch.undo()
+    assert not list(journal.artifacts.rglob("*.part"))
+    journal.close()
+    left = next(journal.artifacts.glob("??")) / f"{'0' * 64}.part"
+    left.write_bytes(b"[{")
+    with Journal(journal.path) as later:
+        later.lock()
+        assert not left.exists()
+
+
 def test_unwritable_place_is_said(tmp_path):
     """A journal where none can be made ends in an error with a remedy."""
     (tmp_path / "file").write_text("")

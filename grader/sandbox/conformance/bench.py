@@ -158,7 +158,8 @@ def tell(guest: Guest, source: str, **values: object) -> None:
 
 def ask(guest: Guest, source: str, **values: object) -> Any:
     """What the guest answers to ``source``, or its ``Exit``; the host polls meanwhile, as it must."""
-    tell(guest, source, **values)
+    with contextlib.suppress(BrokenPipeError):  # gone already
+        tell(guest, source, **values)
     received = b""
     deadline = time.monotonic() + _PATIENCE_S
     while not received.endswith(b"\n"):
@@ -176,7 +177,8 @@ def ask(guest: Guest, source: str, **values: object) -> Any:
 
 def end_of(guest: Guest, source: str = "pass", **values: object) -> Exit:
     """How the guest ends by ``source``, when nobody but the limits stops it."""
-    tell(guest, source, **values)
+    with contextlib.suppress(BrokenPipeError):  # gone already
+        tell(guest, source, **values)
     deadline = time.monotonic() + _PATIENCE_S
     while (ended := guest.poll()) is None:
         expect(time.monotonic() < deadline, f"the guest ought to have ended, and lives: {guest.usage()}")
