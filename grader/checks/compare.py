@@ -240,12 +240,20 @@ def _number(actual: Any, expected: complex, bounds: _Bounds, what: str) -> None:
         same = actual == expected
     else:
         relative, absolute = bounds.of(*_NUMBER)
-        error, allowed = abs(actual - expected), absolute + relative * abs(expected)
+        error, allowed = _distance(actual, expected), absolute + relative * abs(expected)
         same = error <= allowed
         if bounds.measured and allowed > 0:
             HEADROOM.note(error / allowed if math.isfinite(error) else math.inf)
     if not same:
         raise Mismatch(f"The value of {what} is off.", evidence=f"{actual!r} != {expected!r}")
+
+
+def _distance(one: complex, other: complex) -> float:
+    """Between two numbers; infinite when it is larger than a float (an ``int`` of 400 digits)."""
+    try:
+        return abs(one - other)
+    except OverflowError:
+        return math.inf
 
 
 def _mapping(actual: Any, expected: dict[Any, Any], bounds: _Bounds, check_dtype: bool, what: str) -> None:

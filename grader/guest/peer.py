@@ -139,6 +139,8 @@ class Peer:
                 reply, blob = self.channel.receive(deadline=deadline)
                 if "q" in reply:
                     self.answer(reply, blob)
+                    if self.channel.tick is not None:
+                        self.channel.tick()  # a flood of requests never lets the channel wait, and look
                 elif reply.get("r") == number:
                     break
                 else:
@@ -157,9 +159,9 @@ class Peer:
             raise self.rebuild_error(what)
         decoder = Decoder(blob, self._resolve, self._attach_result)
         for number, state in _items(reply.get("gens", {})):
-            if not number.isdigit() or int(number) >= len(encoder.generators):
+            target = {str(n): generator for n, generator in enumerate(encoder.generators)}.get(number)
+            if target is None:
                 raise WireError("the state of a generator that was not sent")
-            target = encoder.generators[int(number)]
             try:
                 target.set_state(decoder.decode({"t": state}))
             except (RuntimeError, TypeError) as error:
@@ -187,7 +189,9 @@ class Peer:
             return
         inputs = []
         for number in ids:
-            tensor = held.get(number) if type(number) is int else None
+            if type(number) is not int:
+                raise WireError("a malformed node")
+            tensor = held.get(number)
             tensor = self._sent_strong.get(number) if tensor is None else tensor
             tensor = self._sent.get(number) if tensor is None else tensor
             if tensor is None:

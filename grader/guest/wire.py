@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import math
 import select
@@ -49,8 +50,11 @@ MAX_BLOB = 512 << 20
 MAX_DEPTH = 64
 MAX_ITEMS = 200_000
 MAX_NDIM = 32
+MAX_CROWD = 200
+"""Keys of one dict with the same hash: looking one up costs as many comparisons."""
 CHUNK = 1 << 18
 TICK_MS = 20
+PARTS = 512
 
 DTYPES: dict[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
@@ -60,6 +64,8 @@ DTYPES: dict[str, torch.dtype] = {
     )
 }  # fmt: skip
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+ALL_DTYPES = {name: dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
+"""Every name of a dtype. Asking ``torch`` for a name of the sender's could import a module."""
 DEVICES = ("cpu", "cuda", "meta", "mps")
 
 
@@ -160,7 +166,11 @@ class Channel:
 
     def _take(self, size: int, deadline: float) -> bytearray:
         data = bytearray()
-        while len(data) < size:
+        for parts in itertools.count(1):
+            if len(data) == size:
+                break
+            if self.tick is not None and parts % PARTS == 0:
+                self.tick()  # bytes that drip in one by one never let ``_wait`` look
             try:
                 part = self.sock.recv(min(CHUNK, size - len(data)))
             except BlockingIOError:
@@ -304,8 +314,14 @@ class Encoder:
         what: dict[str, Any] = {"t": len(self._tensors)}
         if type(tensor) is not torch.Tensor:
             tensor = tensor.as_subclass(torch.Tensor)
+        if tensor.numel() * tensor.itemsize > MAX_BLOB:
+            raise Unsendable("a tensor of more elements than a frame may hold")
         tensor = tensor.resolve_conj().resolve_neg()
-        if not tensor.is_contiguous():
+        if tensor.is_contiguous():
+            pass
+        elif _span(tensor.shape, tensor.stride()) > _widest(tensor.numel()):
+            tensor = tensor.contiguous()  # a column of a large matrix: its strides would cost the matrix's memory
+        else:
             what["st"] = list(tensor.stride())
             what["sh"] = list(tensor.shape)
             tensor = _dense(tensor)
@@ -383,6 +399,7 @@ class Decoder:
         self._attach = attach
         self._cache: dict[int, Any] = {}
         self._items = 0
+        self._spread = 0
         self.generators: dict[int, torch.Generator] = {}
         self._tensors: dict[str, torch.Tensor] = {}
         if blob:
@@ -419,7 +436,10 @@ class Decoder:
             items = [self.decode(item, depth) for item in _list(body)]
             return items if tag == "l" else tuple(items)
         if tag == "d":
-            return {self._key(pair, depth): self.decode(pair[1], depth) for pair in _list(body)}
+            keys = [self._key(pair, depth) for pair in _list(body)]
+            if len(keys) > MAX_CROWD and max(Counter(map(hash, keys)).values()) > MAX_CROWD:
+                raise WireError("a dict whose keys all have the same hash")
+            return {key: self.decode(pair[1], depth) for key, pair in zip(keys, body, strict=True)}
         return self._scalar(tag, body, depth)
 
     def _scalar(self, tag: str, body: Any, depth: int) -> Any:
@@ -436,7 +456,7 @@ class Decoder:
         if tag == "e":
             return ...
         if tag == "y":
-            return DTYPES[body] if body in DTYPES else getattr(torch, body) if _is_dtype(body) else _unknown(tag)
+            return ALL_DTYPES[body] if body in ALL_DTYPES else _unknown(tag)
         if tag == "v":
             return _device(body)
         return _unknown(tag)
@@ -460,8 +480,29 @@ class Decoder:
         if "k" in what:
             tensor = torch.view_as_complex(tensor)
         if "st" in what:
-            tensor = _restride(tensor, [_size(n) for n in _list(what["sh"])], [_size(n) for n in _list(what["st"])])
+            tensor = self._restride(
+                tensor, [_size(n) for n in _list(what["sh"])], [_size(n) for n in _list(what["st"])]
+            )
         return tensor
+
+    def _restride(self, dense: torch.Tensor, shape: list[int], strides: list[int]) -> torch.Tensor:
+        """A tensor of the given strides with the dense tensor's values. Strides that waste memory are refused."""
+        if len(shape) != len(strides) or len(shape) > MAX_NDIM:
+            raise WireError("strides and shape differ in rank")
+        if math.prod(shape) * dense.itemsize > MAX_BLOB:
+            raise WireError("a tensor that claims more elements than a frame may hold")
+        if 0 in shape:
+            return torch.empty_strided(shape, strides, dtype=dense.dtype)
+        span = _span(shape, strides)
+        self._spread += span * dense.itemsize
+        if span > _widest(dense.numel()) or self._spread > MAX_BLOB:
+            raise WireError("strides that need far more memory than the tensor has")
+        base = torch.zeros(span, dtype=dense.dtype)
+        reduced = [1 if stride == 0 else size for size, stride in zip(shape, strides, strict=True)]
+        if math.prod(reduced) != dense.numel():
+            raise WireError("strides that do not fit the tensor's values")
+        base.as_strided(reduced, strides).copy_(dense.reshape(reduced))
+        return base.as_strided(shape, strides)
 
     def _tensor(self, what: dict[str, Any]) -> Any:
         key = what["t"]
@@ -493,21 +534,14 @@ class Decoder:
         return self.generators[number]
 
 
-def _restride(dense: torch.Tensor, shape: list[int], strides: list[int]) -> torch.Tensor:
-    """A tensor of the given strides with the dense tensor's values. Strides that waste memory are refused."""
-    if len(shape) != len(strides) or len(shape) > MAX_NDIM:
-        raise WireError("strides and shape differ in rank")
-    span = 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True) if size > 1)
-    if 0 in shape:
-        return torch.empty_strided(shape, strides, dtype=dense.dtype)
-    if span * dense.itemsize > MAX_BLOB or span > 64 * dense.numel() + 4096:
-        raise WireError("strides that need far more memory than the tensor has")
-    base = torch.zeros(span, dtype=dense.dtype)
-    reduced = [1 if stride == 0 else size for size, stride in zip(shape, strides, strict=True)]
-    if math.prod(reduced) != dense.numel():
-        raise WireError("strides that do not fit the tensor's values")
-    base.as_strided(reduced, strides).copy_(dense.reshape(reduced))
-    return base.as_strided(shape, strides)
+def _span(shape: Iterable[int], strides: Iterable[int]) -> int:
+    """Elements from the first to the last of a tensor with these strides."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True) if size > 1)
+
+
+def _widest(elements: int) -> int:
+    """The widest span that so many elements are spread over; a tensor that is wider travels without its strides."""
+    return 64 * elements + 4096
 
 
 def _list(value: Any) -> list[Any]:
@@ -520,10 +554,6 @@ def _size(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 48:
         raise WireError("a size must be a whole number that is not negative")
     return value
-
-
-def _is_dtype(name: Any) -> bool:
-    return isinstance(name, str) and isinstance(getattr(torch, name, None), torch.dtype)
 
 
 def _device(name: Any) -> torch.device:

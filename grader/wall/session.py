@@ -6,7 +6,6 @@ takes the guest with it. Either way a fresh guest runs the other cells again and
 
 from __future__ import annotations
 
-import math
 import re
 import socket
 import time
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "CodeCell", "Policy", "Session"]
 
 MAX_RESTARTS = 6
+MOST = 10_000_000
+"""Seconds, and lines of a cell: beyond it a guest's figure is none."""
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 STATUS = {OutOfTime: "timeout", OutOfMemory: "memory", Crashed: "crash", Violation: "crash"}
 
@@ -307,13 +308,18 @@ def _cell_result(cell: CodeCell, raw: Any, most: int) -> CellResult:
     error = raw.get("error")
     status = "ok" if raw.get("status") == "ok" else "raised"
     if isinstance(error, dict):
-        name = ANSI.sub("", str(error.get("type", "Error")))[:100]
-        message = ANSI.sub("", str(error.get("message", "")))[:2000]
+        name = ANSI.sub("", _text(error.get("type"), "Error"))[:100]
+        message = ANSI.sub("", _text(error.get("message"), ""))[:2000]
         at = error.get("at")
-        where = f" (line {at[1]})" if isinstance(at, list) and len(at) == 3 and type(at[1]) is int else ""
+        line = at[1] if isinstance(at, list) and len(at) == 3 else None
+        where = f" (line {line})" if type(line) is int and 0 < line < MOST else ""
         outputs.append(Output(kind="error", name=name, text=message + where))
     seconds = raw.get("seconds")
-    took = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < math.inf else 0.0
+    took = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < MOST else 0.0
     return CellResult(
         index=cell.index, cell_type="code", source=cell.source, status=status, outputs=tuple(outputs), seconds=took
     )
+
+
+def _text(value: Any, otherwise: str) -> str:
+    return value if isinstance(value, str) else otherwise

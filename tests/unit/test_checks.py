@@ -127,6 +127,13 @@ def test_close_accepts_what_is_right(actual, expected):
     assert told(actual, expected) is None
 
 
+@pytest.mark.parametrize("actual", [10**400, -(10**400), complex(1e308, 1e308)])
+def test_a_number_larger_than_a_float_is_off(actual):
+    """A whole number of 400 digits where a float is due is a wrong value, not a fault of the check's."""
+    with pytest.raises(Mismatch, match="The value of the result is off"):
+        close(actual, 1.5)
+
+
 def test_close_can_leave_the_dtype_open():
     """Where the exercise leaves the dtype open, the less exact of the two decides the tolerance."""
     third = torch.tensor([1 / 3], dtype=F64)

@@ -14,6 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from grader.guest.wire import MAGIC, PREFIX, Channel, Closed
 from grader.wall.faults import Crashed, Forbidden, Mismatch, Missing, NotWritten, OutOfTime, Raised, Violation
 from grader.wall.host import Spy, Student, Wall
+from grader.wall.session import CodeCell, _cell_result
 
 F64 = {"dtype": torch.float64}
 
@@ -394,6 +395,8 @@ def frame(header: bytes, blob: bytes = b"") -> bytes:
         b'{"r":1,"v":1,"gens":[]}',
         b'{"r":1,"v":1,"node":{"id":1,"in":[5],"own":true,"outs":[0]}}',
         b'{"r":1,"v":1,"node":7}',
+        '{"r":1,"v":1,"gens":{"\u00b2":0}}'.encode(),
+        b'{"r":1,"v":1,"node":{"id":1,"in":[[]],"own":true,"outs":[0]}}',
         b'{"q":1,"op":"cell","a":[0,"x"],"k":{}}',
         b'{"q":1,"op":"call","a":[{"m":1}],"k":{}}',
         b'{"q":1,"op":"grad","a":[7],"k":{}}',
@@ -428,6 +431,29 @@ def test_a_guest_that_says_nothing_runs_out_of_time():
         for _ in range(2):
             with pytest.raises(OutOfTime):
                 wall.request("ping")
+
+
+def test_a_flood_of_requests_runs_out_of_time():
+    """A guest that asks and asks, faster than it is answered, does not keep the host from looking at the clock."""
+    ours, theirs = socket.socketpair()
+    wall = Wall(ours, seconds=-1)
+    call = frame(b'{"q":1,"op":"call","a":[{"m":2}],"k":{}}')
+    with ours, theirs:
+        for _ in range(20):
+            theirs.sendall(call)
+        calls = []
+        with pytest.raises(OutOfTime):
+            wall.request("call", [lambda: calls.append(1)])
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("seconds", [10**400, float("inf"), float("nan"), -1, "1", None, True])
+def test_what_a_guest_says_of_a_cell_is_bounded(seconds):
+    """A number that no float can hold, or a line that no cell has, is left out of what is kept of a cell."""
+    error = {"type": 7, "message": ["x"], "at": [0, 10**4000, "x"]}
+    found = _cell_result(CodeCell(index=3, source="x"), {"seconds": seconds, "error": error, "outputs": [1, {}]}, 100)
+    assert 0 <= found.seconds <= 1
+    assert [(output.name, output.text) for output in found.outputs] == [("stdout", ""), ("Error", "")]
 
 
 def test_a_gradient_of_another_shape_is_a_violation():

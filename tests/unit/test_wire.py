@@ -89,6 +89,20 @@ def test_strides_come_back(tensor):
     assert back.stride() == tensor.stride()
 
 
+@pytest.mark.parametrize("tensor", [torch.randn(400, 400)[:, 0], torch.randn(400, 400)[::100, ::100]])
+def test_a_column_of_a_large_matrix_comes_back(tensor):
+    """A few elements that lie far apart arrive as what they are; only their strides do not, which would cost memory."""
+    back = there_and_back(tensor)
+    assert torch.equal(back, tensor)
+    assert back.is_contiguous()
+
+
+def test_more_elements_than_a_frame_may_hold_are_not_sent():
+    """An expanded tensor whose elements would fill the receiver's memory is refused, whatever it takes here."""
+    with pytest.raises(Unsendable, match="more elements"):
+        there_and_back(torch.zeros(1).expand(1 << 40))
+
+
 def test_one_tensor_sent_twice_is_one_tensor():
     """The same tensor in two places is the same tensor there."""
     tensor = torch.ones(2)
@@ -275,6 +289,64 @@ def test_values_that_lie_are_refused(what):
     blob = save({"0": torch.ones(2)})
     with pytest.raises(WireError):
         Decoder(blob, no_object, lambda tensor, _what: tensor).decode(what)
+
+
+def test_an_expanded_tensor_may_not_claim_more_than_a_frame():
+    """One element that claims to be a terabyte of them is refused: whoever computed with it would run out of memory."""
+    blob = save({"0": torch.ones(1)})
+    with pytest.raises(WireError, match="claims more elements"):
+        Decoder(blob, no_object, lambda tensor, _what: tensor).decode({"t": 0, "st": [0], "sh": [1 << 40]})
+
+
+def test_strides_may_not_multiply_a_message(monkeypatch):
+    """Many tensors, each spread out a little, may not take more memory together than a frame."""
+    monkeypatch.setattr(wire, "MAX_BLOB", 100_000)
+    blob = save({str(number): torch.ones(2) for number in range(10)})
+    decoder = Decoder(blob, no_object, lambda tensor, _what: tensor)
+    spread = [{"t": number, "st": [4000], "sh": [2]} for number in range(10)]
+    assert torch.equal(decoder.decode(spread[0]), torch.ones(2))
+    with pytest.raises(WireError, match="memory"):
+        decoder.decode({"l": spread})
+
+
+def test_keys_of_one_hash_are_refused():
+    """Numbers whose hashes are all equal would make a dict quadratic; a few of them, and many others, are well."""
+    wrong = [[number * (2**61 - 1), 0] for number in range(1, 5_000)]
+    with pytest.raises(WireError, match="same hash"):
+        Decoder(b"", no_object, no_object).decode({"d": wrong})
+    right = dict.fromkeys([*range(-5_000, 5_000), *(number * (2**61 - 1) for number in range(1, 100))], 0)
+    assert there_and_back(right) == right
+
+
+def test_a_dtype_is_asked_of_a_list_not_of_torch():
+    """A name of the sender's is looked up among the dtypes: as an attribute of torch it could import a module."""
+    assert there_and_back(torch.float8_e4m3fn) is torch.float8_e4m3fn
+    with pytest.raises(WireError):
+        Decoder(b"", no_object, no_object).decode({"y": "_dynamo"})
+
+
+def test_the_supervisor_looks_while_bytes_drip_in():
+    """A frame that comes byte by byte, always in time for the next, does not keep the supervisor from looking."""
+
+    class Stop(Exception):
+        pass
+
+    def tick():
+        raise Stop
+
+    class Dripping:
+        def fileno(self):
+            return 0
+
+        def setblocking(self, flag):
+            pass
+
+        def recv(self, size):
+            return b"x"
+
+    channel = Channel(Dripping(), tick=tick)
+    with pytest.raises(Stop):
+        channel._take(10_000, math.inf)
 
 
 def test_waiting_ends_at_the_deadline():
