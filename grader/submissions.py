@@ -1,7 +1,8 @@
 """Find what was handed in and read its bytes, trusting neither names nor kinds of files.
 
 The layout is nbgrader's: ``submitted/<student>/<assignment>/<notebook>.ipynb``. A renamed notebook is found when it is
-the only one; links, devices and pipes are never followed or opened.
+the only one; without one, a ZIP archive in that folder, or ``submitted/<student>/<assignment>.zip``, may hold it.
+Links, devices and pipes are never followed or opened, nor is somebody else's file read through a hard link.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from grader.model import SubmissionRef
+from grader.notebook.archive import BadArchive, notebook_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,7 @@ __all__ = ["MAX_SUBMISSION_BYTES", "Submission", "find", "load"]
 
 MAX_SUBMISSION_BYTES = 64 << 20
 TIMESTAMP = "timestamp.txt"
+ARCHIVE = ".zip"
 NOT_IDS = "._-"
 
 
@@ -38,7 +41,7 @@ class Submission:
 
 
 def find(folder: Path, assignment: str, *, students: frozenset[str] = frozenset()) -> list[tuple[str, Path]]:
-    """Students and the folders they handed in for an assignment, sorted by student id.
+    """Students and the folders (or archives) they handed in for an assignment, sorted by the folder's name.
 
     Args:
         folder: ``submitted``.
@@ -51,82 +54,111 @@ def find(folder: Path, assignment: str, *, students: frozenset[str] = frozenset(
     for entry in sorted(os.scandir(folder), key=lambda each: each.name):
         if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
             continue
-        if students and entry.name not in students:
+        student = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+        if students and student not in students:
             continue
-        place = folder / entry.name / assignment
-        if os.path.lexists(place):  # a link or a file there is a submission too: one with nothing in it
-            found.append((entry.name, place))
+        own = folder / entry.name
+        places = [own / assignment, own / f"{assignment}{ARCHIVE}"]
+        place = next((each for each in places if _is_there(each)), None)
+        if place is not None:  # a link or a pipe there is a submission too: one with nothing in it
+            found.append((student, place))
     return found
 
 
+def _is_there(path: Path) -> bool:
+    """Whether something is there, or nobody can tell because the student's folder is closed to us."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def load(student: str, place: Path, assignment: str, root: Path) -> Submission:
-    """Read the notebook in one student's folder; whatever is wrong becomes a sentence on the submission."""
-    name, data, problem = _notebook(place, assignment)
-    path = place / name if name else place
-    received = _received(place, path)
-    relative = os.path.relpath(path, root)
+    """Read what one student handed in at ``place``; whatever is wrong becomes a sentence on the submission."""
+    path, raw, problem = _handed_in(place, assignment)
+    data = raw
+    if problem is None and path.name.lower().endswith(ARCHIVE):
+        try:
+            data = notebook_in(raw, f"{assignment}.ipynb")
+        except BadArchive as error:
+            data, problem = b"", str(error)
     ref = SubmissionRef(
         student=student,
         name=_display(student),
         assignment=assignment,
-        path=_plain(relative),
-        sha256=hashlib.sha256(data).hexdigest(),
-        received_at=received,
+        path=_plain(os.path.relpath(path, root)),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        received_at=_received(place, path),
     )
     return Submission(ref=ref, data=data, problem=problem)
 
 
-def _notebook(place: Path, assignment: str) -> tuple[str | None, bytes, str | None]:
-    if place.is_symlink() or not place.is_dir():
-        return None, b"", "Your submission is not a folder. Hand in the folder itself, with your notebook in it."
+def _handed_in(place: Path, assignment: str) -> tuple[Path, bytes, str | None]:
+    """The file that counts, its bytes, and what is wrong with it."""
     try:
+        kind = place.lstat().st_mode
+        if stat.S_ISREG(kind) and place.name == f"{assignment}{ARCHIVE}":
+            return place, *_read(place, "archive")
+        if not stat.S_ISDIR(kind):
+            told = "Your submission is not a folder. Hand in the folder itself, with your notebook in it."
+            return place, b"", told
         entries = sorted(entry.name for entry in os.scandir(place) if not entry.name.startswith("."))
     except OSError:
-        return None, b"", "Your submission cannot be opened: its folder is not readable. Hand it in again."
+        return place, b"", "Your submission cannot be opened: its folder is not readable. Hand it in again."
     wanted = f"{assignment}.ipynb"
     if wanted in entries:
-        name = wanted
-    else:
-        notebooks = [each for each in entries if each.lower().endswith(".ipynb")]
-        if len(notebooks) != 1:
-            many = f"There are {len(notebooks)} notebooks in your submission, none of them called {wanted}."
-            what = many if notebooks else "There is no notebook in your submission."
-            return None, b"", f"{what} Hand in {wanted}."
-        name = notebooks[0]
-    data, problem = _read(place / name)
-    return name, data, problem
+        return place / wanted, *_read(place / wanted)
+    for ending, what in ((".ipynb", "notebook"), (ARCHIVE, "archive")):
+        found = [each for each in entries if each.lower().endswith(ending)]
+        if len(found) > 1:
+            told = f"There are {len(found)} {what}s in your submission, none of them called {wanted}."
+            return place, b"", f"{told} Hand in {wanted}."
+        if found:
+            return place / found[0], *_read(place / found[0], what)
+    return place, b"", f"There is no notebook in your submission. Hand in {wanted}."
 
 
-def _read(path: Path) -> tuple[bytes, str | None]:
-    """The bytes of a regular file, or why there are none. Never follows a link and never waits for a pipe."""
+def _read(path: Path, what: str = "notebook") -> tuple[bytes, str | None]:
+    """The bytes of a regular file, or why there are none. Never follows a link and never waits for a pipe.
+
+    A hard link to somebody else's file is none of the student's: it counts as a link. Where all belongs to one user, as
+    in a copy that a backup made of links, it is a file like any other.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return b"", "Your notebook cannot be opened: it is a link or is not readable. Hand in the file itself."
+        return b"", f"Your {what} cannot be opened: it is a link or is not readable. Hand in the file itself."
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            return b"", "Your notebook is not a file. Hand in the .ipynb file itself."
+            ending = ARCHIVE if what == "archive" else ".ipynb"
+            return b"", f"Your {what} is not a file. Hand in the {ending} file itself."
+        if status.st_nlink > 1 and status.st_uid != path.parent.lstat().st_uid:
+            return b"", f"Your {what} is a hard link to somebody else's file. Hand in a file of your own."
         if status.st_size > MAX_SUBMISSION_BYTES:
             most = MAX_SUBMISSION_BYTES >> 20
-            return b"", f"Your notebook is larger than {most} MiB. Clear its outputs (Kernel → Restart & Clear Output)."
+            return b"", f"Your {what} is larger than {most} MiB. Clear its outputs (Kernel → Restart & Clear Output)."
         with open(fd, "rb", closefd=False) as file:
             return file.read(MAX_SUBMISSION_BYTES), None
     except OSError as error:
-        return b"", f"Your notebook cannot be read ({error.strerror}). Hand it in again."
+        return b"", f"Your {what} cannot be read ({error.strerror}). Hand it in again."
     finally:
         os.close(fd)
 
 
 def _received(place: Path, path: Path) -> str | None:
     """When it was handed in: nbgrader's timestamp file if there is one, else the file's own time."""
-    data, problem = _read(place / TIMESTAMP)
-    when = _moment(data[:100].decode("ascii", "ignore").strip()) if problem is None else None
-    if when is not None:
-        return when.isoformat()
     try:
+        if stat.S_ISDIR(place.lstat().st_mode):  # never through a link
+            data, problem = _read(place / TIMESTAMP)
+            when = _moment(data[:100].decode("ascii", "ignore").strip()) if problem is None else None
+            if when is not None:
+                return when.isoformat()
         return datetime.fromtimestamp(path.lstat().st_mtime, tz=UTC).isoformat()
-    except OSError:
+    except (OSError, ValueError, OverflowError):  # a time beyond the year 9999 is no time
         return None
 
 
@@ -137,9 +169,11 @@ def _moment(text: str) -> datetime | None:
         if zone[:1].isalpha():
             return datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
         when = datetime.fromisoformat(text)
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        when.astimezone(UTC)  # whoever reads it will
     except (ValueError, OverflowError, ZoneInfoNotFoundError, OSError):
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return when
 
 
 def _display(student: str) -> str:

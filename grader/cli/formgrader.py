@@ -40,11 +40,13 @@ def write_for_formgrader(
     from grader.gradebook.database import autograded_path
     from grader.notebook import NotANotebook, executed, read, repair
     from grader.release import read_released
+    from grader.submissions import find, load
 
     root = course.root / FOLDER
     source = root / "source" / assignment.name / assignment.notebook_path.name
     replace_file(source, assignment.notebook_path.read_bytes())
     released = read_released(course, assignment)
+    places = dict(find(course.submitted, assignment.name))
     notices = []
     for record in records:
         try:
@@ -53,10 +55,14 @@ def write_for_formgrader(
             notices.append(str(error))
             continue
         cells = journal.cells(record) if _is_older(path, record.marked_at) else ()
-        if not cells:
+        place = places.get(record.submission.student)
+        if not cells or place is None:
             continue
-        with contextlib.suppress(NotANotebook, OSError):  # gone or replaced since: the gradebook has its marks
-            notebook = repair(read((course.root / record.submission.path).read_bytes()), released)
+        submission = load(record.submission.student, place, assignment.name, course.root)
+        if submission.ref.sha256 != record.submission.sha256:
+            continue  # gone or replaced since: the gradebook has its marks
+        with contextlib.suppress(NotANotebook):
+            notebook = repair(read(submission.data), released)
             replace_file(path, json.dumps(executed(notebook, cells), ensure_ascii=True).encode())
     return notices
 

@@ -121,6 +121,43 @@ def test_what_is_no_folder_is_told(tmp_path):
     assert problems == [None, NO_FOLDER, NO_FOLDER, NO_FOLDER]
 
 
+def test_a_link_lends_nobody_a_timestamp(tmp_path):
+    """Nothing is read through a link in the folder's place, the timestamp in it included."""
+    folder = tmp_path / "submitted"
+    (folder / "ada" / "a").mkdir(parents=True)
+    (folder / "ada" / "a" / "timestamp.txt").write_text("2001-01-01 00:00:00 UTC")
+    (folder / "ben").mkdir()
+    (folder / "ben" / "a").symlink_to(folder / "ada" / "a")
+    received = load("ben", folder / "ben" / "a", "a", tmp_path).ref.received_at
+    assert not received.startswith("2001")
+
+
+def test_a_hard_link_to_somebody_elses_file_is_not_read(place, tmp_path):
+    """A second name for a file of another user is told, and not read; where all is one user's it is a file."""
+    secret = tmp_path / "test_hidden.py"
+    secret.write_bytes(b"{}")
+    (place / "a.ipynb").hardlink_to(secret)
+    assert loaded(place).data == b"{}"
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(place, 65534, 65534)
+    told = "Your notebook is a hard link to somebody else's file. Hand in a file of your own."
+    assert (loaded(place).data, loaded(place).problem) == (b"", told)
+
+
+def test_a_files_time_beyond_all_calendars_is_no_time():
+    """A file that claims to be of the year 36812 has no time of receipt, and stops nobody's marking."""
+    shared = Path("/dev/shm")  # keeps any time; the disk's file system may not
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
+        place = Path(folder, "submitted", "ada", "a")
+        place.mkdir(parents=True)
+        (place / "a.ipynb").write_bytes(b"{}")
+        os.utime(place / "a.ipynb", (0, 2**40))
+        if (place / "a.ipynb").stat().st_mtime != 2**40:
+            pytest.skip("no file system here keeps such times")
+        assert loaded(place).ref.received_at is None
+
+
 @contextlib.contextmanager
 def nobody():
     """Root reads everything: be somebody else for a while."""
@@ -147,6 +184,11 @@ def test_what_is_not_readable_is_told():
             told = "Your submission cannot be opened: its folder is not readable. Hand it in again."
             assert loaded(place).problem == told
         place.chmod(0o700)
+        place.parent.chmod(0o000)
+        with nobody():
+            assert find(place.parents[1], "a") == [("ada", place)]
+            assert loaded(place).problem == told
+        place.parent.chmod(0o700)
 
 
 def test_a_notebook_that_is_too_large_is_not_read(place):
@@ -176,7 +218,17 @@ def test_nbgraders_timestamp_says_when_it_was_handed_in(place, text, received):
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "yesterday", "2026-01-01 12:00:00 PST", "2026-13-01 00:00", "0001-01-01 UTC"]
+    "text",
+    [
+        None,
+        "",
+        "yesterday",
+        "2026-01-01 12:00:00 PST",
+        "2026-13-01 00:00",
+        "0001-01-01 UTC",
+        "9999-12-31 23:59:59-12:00",
+        "0001-01-01 00:00:00+12:00",
+    ],
 )
 def test_without_a_timestamp_the_files_time_counts(place, text):
     """A timestamp that is missing or unreadable leaves the file's own time."""
@@ -197,15 +249,18 @@ def test_a_timestamp_that_is_no_file_is_not_waited_for(place):
 
 
 def test_names_are_shown_without_control_characters(tmp_path):
-    """A folder name with escapes or bytes that are no text is shown as text."""
+    """A folder name with escapes or bytes that are no text is shown as text, and different bytes are different ids."""
     folder = tmp_path / "submitted"
     name = os.fsdecode(b"\xff\x1b[31mada")
     place = folder / name / "a"
     place.mkdir(parents=True)
     (place / "a.ipynb").write_bytes(b"{}")
-    ((student, found),) = find(folder, "a")
+    (folder / os.fsdecode(b"\xfe\x1b[31mada") / "a").mkdir(parents=True)
+    (other, _), (student, found) = find(folder, "a")
     ref = load(student, found, "a", tmp_path).ref
-    assert (student, ref.student) == (name, name)
+    assert (student, ref.student) == ("\\xff\x1b[31mada", student)
+    assert other == "\\xfe\x1b[31mada"
+    assert find(folder, "a", students=frozenset({student})) == [(student, found)]
     assert "\x1b" not in ref.name + ref.path
     ref.name.encode()
     ref.path.encode()
