@@ -41,6 +41,9 @@ _LONGEST = 128
 """nbgrader's columns for names and student ids."""
 _AT_ONCE = 500
 """Students looked up in one query: below every database's limit on parameters."""
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf'(?:^|[,;"])\s*[{_SIGNS}]')
+"""What a spreadsheet would calculate: nbgrader's CSV exporter quotes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +267,7 @@ def _submission(record: Record, notices: list[str]) -> Submission:
     if ref.received_at is not None:
         try:
             received = _naive_utc(datetime.fromisoformat(ref.received_at))
-        except ValueError:
+        except (ValueError, OverflowError):
             notices.append(f"{ref.student}: the time of hand-in {ref.received_at[:40]!r} cannot be read.")
     penalty = -sum(step.points for step in record.steps if step.points < 0)
     held = record.is_held
@@ -280,12 +283,13 @@ def _submission(record: Record, notices: list[str]) -> Submission:
 
 
 def _fits(student: str, notices: list[str]) -> bool:
-    if _is_name(student):
+    if not _is_name(student):
+        why = f"it is empty, longer than {_LONGEST} characters, or has a slash or a control character in it"
+    elif _FORMULA.search(student):
+        why = "a spreadsheet would take it for a formula"
+    else:
         return True
-    notices.append(
-        f"{student[:40]!r} cannot be a student id in the gradebook: it is empty, longer than {_LONGEST} characters, or "
-        "has a slash or a control character in it. The record stays in the journal."
-    )
+    notices.append(f"{student[:40]!r} cannot be a student id in the gradebook: {why}. The record stays in the journal.")
     return False
 
 
@@ -300,8 +304,9 @@ def _is_control(sign: str) -> bool:
 def _names(name: str) -> tuple[str | None, str | None]:
     """First and last name, as harmless as nbgrader's CSV exporter needs them: it quotes nothing."""
     clean = "".join(" " if _is_control(sign) or sign in ',;"' else sign for sign in name)
-    words = re.sub(r"^[=+\-@\s]+", "", clean).split()
-    first, last = " ".join(words[:-1])[:_LONGEST], words[-1][:_LONGEST].lstrip("=+-@") if words else ""
+    words = re.sub(rf"^[{_SIGNS}\s]+", "", clean).split()
+    last = re.sub(rf"^[{_SIGNS}]+", "", words[-1][:_LONGEST]) if words else ""
+    first = " ".join(words[:-1])[:_LONGEST]
     return first or None, last or None
 
 
