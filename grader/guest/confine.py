@@ -24,6 +24,7 @@ __all__ = [
     "GUEST_UID",
     "HOME",
     "become_nobody",
+    "cpu_limit_s",
     "die_with_parent",
     "drop_privileges",
     "enter_namespaces",
@@ -135,6 +136,11 @@ def _address_space_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
+def cpu_limit_s(cpu_s: float) -> int:
+    """The kernel's own limit on each process, where the host allows the whole tree ``cpu_s``."""
+    return int(cpu_s) + 2
+
+
 def limit_resources(
     *,
     cpu_s: float,
@@ -156,7 +162,7 @@ def limit_resources(
         open_files: open descriptors of each process.
     """
     limits = {
-        resource.RLIMIT_CPU: int(cpu_s) + 2,
+        resource.RLIMIT_CPU: cpu_limit_s(cpu_s),
         resource.RLIMIT_FSIZE: file_bytes,
         resource.RLIMIT_NOFILE: open_files,
         resource.RLIMIT_CORE: 0,

@@ -18,6 +18,7 @@ from array import array
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from grader.guest.confine import cpu_limit_s
 from grader.sandbox.base import Exit, ExitCause, Limits, Usage
 from grader.sandbox.watch import machine_oom_kills
 
@@ -182,9 +183,11 @@ class ZygoteGuest:
             return Exit(cause=ExitCause.CPU_TIME)
         if time.monotonic() >= self._deadline:  # nobody polled, and the keeper's clock was first
             return Exit(cause=ExitCause.WALL_TIME)
-        # A guest can bring SIGKILL upon itself, by lowering its own limit on CPU time: its own doing.
+        # A guest can bring SIGKILL upon itself, by lowering its own limit on CPU time: its own doing. How much it then
+        # used does not tell: the clock of that limit counts ticks, and goes wrong by a tenth and more under load.
         limit_s = report["cpu_limit_s"]
-        spent = limit_s is not None and report["cpu_s"] >= 0.9 * limit_s  # the kernel's two clocks differ a little
+        lowered = limit_s is not None and limit_s < cpu_limit_s(self._limits.cpu_s)
+        spent = lowered or (limit_s is not None and report["cpu_s"] >= 0.75 * limit_s)
         # By no other means: the kernel lets nobody inside kill pid 1 of a namespace. So somebody outside did, as a
         # daemon that frees memory does, or the kernel for memory that other groups took.
         if not spent and (self._confined or machine_oom_kills() > self._machine_oom_kills):
