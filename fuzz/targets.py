@@ -445,16 +445,18 @@ def terminal(data: bytes) -> None:
     """Names and texts on their way to a terminal: no control character but newline and tab."""
     from rich.console import Console
 
-    from grader.cli.options import plain
+    from grader.cli.options import harmless, json_line, plain
     from grader.cli.table import class_table
     from grader.reports.text import display_name, terminal_text, visible
 
     text = data.decode("utf-8", "surrogateescape")
-    for shown in (visible(text), terminal_text(text), display_name(text), plain(text)):
+    for shown in (visible(text), terminal_text(text), display_name(text), plain(text), harmless(text), json_line(text)):
         assert not _CONTROLS.search(shown), shown
         shown.encode()
     assert visible(visible(text)) == visible(text)
     assert "\n" not in display_name(text)
+    assert json.loads(json_line({"text": text})) == {"text": text}
+    assert "\n" not in json_line({"text": text})
     assert not any(unicodedata.category(char)[0] == "C" for char in plain(text))
     written = io.StringIO()
     record = replace(_record("x"), submission=replace(_record("x").submission, student=text))

@@ -8,7 +8,6 @@ asked for was done; 1 with ``--strict`` when a student's check failed; 2 and up 
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from typing import Any
 
@@ -93,7 +92,9 @@ def run(argv: list[str]) -> int:
         if as_json:
             place = None if error.place is None else str(error.place)
             _echo_error(type(error).__name__, error.what, place, error.remedy)
-        click.echo(f"grader: {error}", err=True)
+        from grader.cli.options import harmless
+
+        click.echo(harmless(f"grader: {error}"), err=True)  # may quote a file's name, or what a guest said
         return error.exit_code
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
@@ -106,7 +107,9 @@ def run(argv: list[str]) -> int:
 
         if as_json:
             _echo_error("InternalError", f"{type(error).__name__}: {error}")
-        click.echo(traceback.format_exc(), err=True)
+        from grader.cli.options import harmless
+
+        click.echo(harmless(traceback.format_exc()), err=True)
         click.echo("grader: this is a fault of the grader itself; please report the lines above", err=True)
         return 8
     return result if isinstance(result, int) else 0
@@ -114,4 +117,6 @@ def run(argv: list[str]) -> int:
 
 def _echo_error(error: str, what: str, place: str | None = None, remedy: str | None = None) -> None:
     """An error for other programs."""
-    click.echo(json.dumps({"error": error, "what": what, "place": place, "remedy": remedy}, ensure_ascii=False))
+    from grader.cli.options import echo_json
+
+    echo_json({"error": error, "what": what, "place": place, "remedy": remedy})

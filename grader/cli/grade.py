@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grader.cli.options import as_json, assignment_argument, course_option, echo_json, open_course, stderr, stdout
+from grader.cli.options import (
+    as_json,
+    assignment_argument,
+    course_option,
+    echo_json,
+    harmless,
+    open_course,
+    stderr,
+    stdout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +105,7 @@ def mark_class(
             _sync(course, assignment, quiet)
         raise
     for notice in outcome.notices:
-        console.print(f"Note: {notice}", markup=False)
+        console.print(f"Note: {harmless(notice)}", markup=False)
     if gradebook and (outcome.marked or _is_behind(course, assignment)):
         _sync(course, assignment, quiet)
     return outcome
@@ -174,7 +183,7 @@ def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
         with console.status("Writing the gradebook …"):
             result = Gradebook(course.gradebook_url, course=course.id).sync(records, [facts])
     for notice in [*result.notices, *write_for_formgrader(course, assignment, records, journal)]:
-        console.print(f"Note: {notice}", markup=False)
+        console.print(f"Note: {harmless(notice)}", markup=False)
     _behind(course, assignment).unlink(missing_ok=True)
 
 

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
 
     from grader.config import Assignment, Course
 
-__all__ = ["as_json", "assignment_argument", "course_option", "echo_json", "open_course", "plain", "stderr", "stdout"]
+__all__ = [
+    "as_json",
+    "assignment_argument",
+    "course_option",
+    "echo_json",
+    "harmless",
+    "json_line",
+    "open_course",
+    "plain",
+    "stderr",
+    "stdout",
+]
 
 course_option = click.option(
     "--course",
@@ -47,8 +58,14 @@ def open_course(path: Path, name: str | None) -> tuple[Course, Assignment]:
 
 
 def echo_json(value: Any) -> None:
-    """Print a result for other programs."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """Print a result for other programs, and for a terminal: what steers one is escaped, as JSON may."""
+    click.echo(json_line(value))
+
+
+def json_line(value: Any) -> str:
+    """JSON on one line in which every character shows; those that do not are written by number."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text if text.isprintable() else "".join(c if _shows(c) else json.dumps(c)[1:-1] for c in text)
 
 
 def stdout() -> Console:
@@ -67,9 +84,18 @@ def stderr() -> Console:
 
 def plain(text: str, most: int = 200) -> str:
     """Untrusted text for a terminal: no escapes, no control or direction characters, no markup, not endless."""
-    import unicodedata
-
     from rich.markup import escape
 
-    shown = "".join(c if unicodedata.category(c)[0] != "C" else "�" for c in text[:most])
-    return escape(shown)
+    return escape("".join(c if _shows(c) else "�" for c in text[:most]))
+
+
+def harmless(text: str) -> str:
+    """Lines for a terminal without whatever else steers one; lines and tabs stay."""
+    return "".join(c if _shows(c) or c in "\n\t" else "�" for c in text)
+
+
+def _shows(char: str) -> bool:
+    """Whether a character is seen as itself: no control, no direction mark, no half of a character."""
+    import unicodedata
+
+    return unicodedata.category(char)[0] != "C"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook"]
 
@@ -64,11 +67,25 @@ class Attack:
     """Texts that must not stand on the student's page."""
     raw: bytes | None = None
     """The whole file, instead of a notebook made from the parts above."""
+    folder: str = ""
+    """What the student's folder is called, where that is the attack."""
+    put: Callable[[Path, bytes], None] | None = None
+    """Hands in something else than a notebook: given the student's folder and the notebook's bytes."""
 
     @property
     def student(self) -> str:
         """Whose notebook it is."""
-        return f"attack-{self.number:02}-{self.name}"
+        return self.folder or f"attack-{self.number:02}-{self.name}"
+
+    def hand_in(self, own: Path, **facts: str) -> None:
+        """Put into the student's folder what is handed in."""
+        data = self.data(**facts)
+        own.mkdir()
+        if self.put is not None:
+            self.put(own, data)
+            return
+        (own / NAME).mkdir()
+        (own / NAME / f"{NAME}.ipynb").write_bytes(data)
 
     def data(self, **facts: str) -> bytes:
         """The file that is handed in; ``{{course}}`` in a cell becomes the course's folder on the host."""
