@@ -201,9 +201,16 @@ def notebooks(data: bytes) -> None:
     exercises = {cell.exercise for cell in _released().cells if cell.exercise is not None}
     assert {cell.exercise for cell in mended.cells} <= exercises | {None}
     forbidden_uses(mended, dict.fromkeys(exercises, ("torch.softmax", "torch.Tensor.softmax", "torch.nn.*")))
-    text = json.dumps(executed(mended, ()), allow_nan=False)
-    again = read(text.encode())
-    assert [cell.source for cell in again.cells] == [cell.source for cell in found.cells]
+    made = executed(mended, (), released=_released())
+    again = read(json.dumps(made, allow_nan=False).encode())
+    ours = {cell.source for cell in _released().cells}
+    for before, after in zip(found.cells, again.cells, strict=True):
+        if before.cell_type == "markdown" and before.source not in ours:
+            assert not re.search(r"<[A-Za-z/!?]|!\[|&[#A-Za-z]|script[\s\\\\]*:", after.source, re.IGNORECASE), (
+                after.source
+            )
+        else:
+            assert after.source == before.source
 
 
 def archives(data: bytes) -> None:

@@ -63,7 +63,7 @@ def write_for_formgrader(
             continue  # gone or replaced since: the gradebook has its marks
         with contextlib.suppress(NotANotebook):
             notebook = repair(read(submission.data), released)
-            replace_file(path, json.dumps(executed(notebook, cells), ensure_ascii=True).encode())
+            replace_file(path, json.dumps(executed(notebook, cells, released=released), ensure_ascii=True).encode())
     return notices
 
 

@@ -14,14 +14,25 @@ if TYPE_CHECKING:
 __all__ = ["executed", "to_json"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOT = re.compile(r"<(?=[A-Za-z/!?])|!(?=\[)|&(?=[#A-Za-z])|(?:script|data)(?=[\s\\]*:)", re.IGNORECASE)
+"""Where a tag, a picture, an entity or an address that is a program begins."""
 
 
-def executed(notebook: Notebook, cell_results: Iterable[CellResult]) -> dict[str, Any]:
-    """An nbformat 4.5 notebook: the submitted sources and metadata with the outputs that were kept of our run."""
+def executed(
+    notebook: Notebook, cell_results: Iterable[CellResult], *, released: Notebook | None = None
+) -> dict[str, Any]:
+    """An nbformat 4.5 notebook: the submitted sources and metadata with the outputs that were kept of our run.
+
+    Formgrader shows Markdown as it comes, scripts included, with the rights of whoever marks. So Markdown that is not
+    word for word that of ``released`` is made inert: a blank takes its tags, pictures, entities and script links apart.
+    """
+    ours = {cell.source for cell in released.cells} if released is not None else set()
     results = {result.index: result for result in cell_results}
     made = to_json(notebook)
     count = 0
     for index, cell in enumerate(made["cells"]):
+        if cell["cell_type"] == "markdown" and cell["source"] not in ours:
+            cell["source"] = _HOT.sub(r"\g<0> ", cell["source"])
         result = results.get(index)
         if cell["cell_type"] != "code" or result is None or result.status in ("skipped", "not-run", "text"):
             continue

@@ -19,6 +19,8 @@ __all__ = ["MAX_BYTES", "MAX_CELLS", "read"]
 
 MAX_BYTES = 64 << 20
 MAX_CELLS = 100_000
+MAX_SCRIPT = 2 << 20
+"""Characters of a percent-format script, which is read one by one: a few seconds' work at the worst."""
 
 _SKIP_TAGS = ("check", "see")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -66,8 +68,12 @@ def read(data: bytes, *, max_bytes: int = MAX_BYTES) -> Notebook:
     text, flags = _decode(data)
     if text.startswith("{"):
         return _from_json(text, flags)
-    if percent.is_percent(text):
+    if percent.is_percent(text[:MAX_SCRIPT]):
+        if len(text) > MAX_SCRIPT:
+            raise NotANotebook(f"The script is larger than {MAX_SCRIPT >> 20} MiB. {_MEND}")
         cells = percent.parse(text)
+        if len(cells) > MAX_CELLS:
+            raise NotANotebook(f"The notebook has more than {MAX_CELLS} cells.")
         return _notebook(cells, "python", flags)
     raise NotANotebook(_what_else(text))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import warnings
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -31,6 +32,15 @@ raise type({texts!r}[0], (ValueError,), {{}})({texts!r}[0])
 """
 
 
+MARKDOWN = """# Answer <b>bold</b>
+
+<svg onload='{script}'></svg> <img src={address}/m.png onerror={script}> <SCRIPT>{script}</SCRIPT><a
+href=x>x</a> &lt;script&gt; &#60;script&#62; `<script>` $a<b$ [x](javascript:{script}) [y](javascript\\:{script})
+
+<!-- --><script>{script}</script> <? x ?> <![CDATA[ x ]]>
+"""
+
+
 def texts(address):
     """Scripts, handlers, requests and ends of elements; the title of a page that obeys is PWNED."""
     script = f'document.title="PWNED";fetch("{address}/fetch")'
@@ -45,6 +55,16 @@ def texts(address):
         f"<video poster={address}/v.png src={address}/v.mp4 autoplay></video><body background={address}/b.png>",
         f"![picture]({address}/p.png) [link](javascript:{script}) ![x](data:image/svg+xml,<svg onload={script}>)",
     ]
+
+
+def as_formgrader_shows(path):
+    """A notebook as nbconvert makes HTML of it, without what it loads from elsewhere (mathematics, widgets)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from nbconvert.exporters import HTMLExporter
+
+        html, _ = HTMLExporter().from_filename(str(path))
+    return re.sub(r'<script[^>]*src="https://cdn[^>]*>', "<script>", html).replace("<title>tiny", "<title>quiet")
 
 
 def test_pages_of_a_hostile_class_run_nothing_and_call_nobody(open_page, canary, tmp_path):
@@ -62,12 +82,15 @@ def test_pages_of_a_hostile_class_run_nothing_and_call_nobody(open_page, canary,
         hand_in(
             course, name, notebook(scale=f"def scale(x, factor):  # {every[0]}\n    raise ValueError({every[2]!r})")
         )
+    content["cells"][2]["source"] = MARKDOWN.format(script=script, address=canary.address)
+    assert content["cells"][2]["cell_type"] == "markdown"
+    hand_in(course, "reads", json.dumps(content).encode())
     hand_in(course, "named", b"no notebook", name=f"<svg onload={script}>.ipynb")
     for command in ("grade", "feedback", "report"):
         done = grader(course, command, "tiny")
         assert done.returncode == 0, done.stderr
     pages = [*(course / "feedback").rglob("*.html"), *(course / "reports").rglob("*.html")]
-    assert len(pages) == 6
+    assert len(pages) == 7
     for page in pages:
         canary.calls.clear()
         canary.pages = {f"/{page.name}": page.read_text(encoding="utf-8")}
@@ -77,6 +100,13 @@ def test_pages_of_a_hostile_class_run_nothing_and_call_nobody(open_page, canary,
         assert "PWNED</title>" not in document
         for tag in ("script", "iframe", "object", "embed", "base", "video", 'link rel="stylesheet"'):
             assert f"<{tag}" not in document
+    for student in ("shows", "reads"):
+        canary.calls.clear()
+        canary.pages = {
+            "/formgrader": as_formgrader_shows(course / "nbgrader" / "autograded" / student / "tiny" / "tiny.ipynb")
+        }
+        assert "PWNED</title>" not in open_page(f"{canary.address}/formgrader")
+        assert set(canary.calls) <= {"/formgrader", "/favicon.ico"}
     canary.calls.clear()
     canary.pages = {"/control": f"<!doctype html><title>quiet</title><body>{every[2]}"}
     assert "<title>PWNED</title>" in open_page(f"{canary.address}/control")

@@ -312,6 +312,8 @@ def test_any_text_gives_a_course_or_a_course_error(tmp_path_factory, text):
         load_course(folder)
     except CourseError as error:
         assert "course.yaml" in str(error)
+        assert error.place is not None
+        assert error.place.line is not None or not text.strip() or error.what.startswith(("this is not", "the file is"))
 
 
 @settings(max_examples=100, deadline=None)

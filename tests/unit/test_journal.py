@@ -14,7 +14,7 @@ import textwrap
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.errors import InternalError, JournalError
@@ -354,6 +354,44 @@ def test_damaged_cells_are_named(journal, damage):
     (record,) = journal.records()
     with pytest.raises(JournalError, match="its marks are not affected"):
         journal.cells(record)
+
+
+def whole(body):
+    """A line whose hash is right, whatever it holds."""
+    return b'{"sha256":"%s","record":%s}\n' % (hashlib.sha256(body).hexdigest().encode(), body)
+
+
+JUNK = st.one_of(
+    st.binary(max_size=200),
+    st.binary(max_size=60).map(whole),
+    st.sampled_from([b"{}", b"[]", b'{"cells":null}', b'{"submission":{},"cells":null}', b"[" * 500]).map(whole),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 3), st.lists(JUNK, max_size=3), st.integers(0, 4_000), st.data())
+def test_any_bytes_in_a_journal(tmp_path_factory, count, junk, cut, data):
+    """Torn, changed or random bytes: the records before them are read and kept, or an error names the line."""
+    path = tmp_path_factory.mktemp("junk") / "journal.jsonl"
+    with Journal(path) as writer:
+        for number in range(count):
+            writer.append(make(f"s{number}"))
+    kept = path.read_bytes() if count else b""
+    raw = bytearray(kept + b"".join(junk))
+    if raw and data.draw(st.booleans()):
+        raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(raw[: len(raw) - cut] if cut < len(raw) and data.draw(st.booleans()) else raw)
+    try:
+        before = list(Journal(path).records())
+        with Journal(path) as writer:
+            writer.append(make("last"))
+        after = list(Journal(path).records())
+    except JournalError as error:
+        assert error.place is not None
+        assert error.place.file.endswith("journal.jsonl")
+        assert error.place.line is not None
+    else:
+        assert after == [*before, bare(make("last"))]
 
 
 def test_full_disk_takes_nothing_along(journal, monkeypatch):

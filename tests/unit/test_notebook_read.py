@@ -223,6 +223,7 @@ def test_metadata_is_bounded():
         (b"Dear professor,", "The file is text, but not a notebook."),
         (b"\x01\x02\x03\xff" * 100, "The file is not text, so it is not a notebook."),
         (b"[1, 2]", "The file is JSON, but not a notebook."),
+        (b"# %%\n" + b"x" * (2 << 20), "The script is larger than 2 MiB."),
         (b"17", "The file is JSON, but not a notebook."),
         (b'{"a": 1}', "The file is JSON, but not a notebook: it has no cells."),
         (b"{nope", "The file is neither a notebook nor valid JSON."),
