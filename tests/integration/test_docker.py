@@ -126,7 +126,7 @@ def engine():
 @pytest.fixture(scope="module")
 def image(engine):
     """An image of the present code, built if there is none."""
-    client = docker_engine.connect()
+    client = docker_engine.connect(timeout_s=600)  # removing an old image takes minutes on a busy disk
     try:
         try:
             docker_engine.find_image(client)
