@@ -26,7 +26,6 @@ from grader.sandbox.base import Capability, Limits
 from grader.sandbox.docker_engine import IMAGE, connect, find_image
 from grader.sandbox.forking import ForkingSandbox
 from grader.sandbox.guests import Meter, ZygoteGuest
-from grader.sandbox.watch import TreeWatch
 from grader.sandbox.zygotes import WORKER, Launch, Zygote, pid_of
 
 if TYPE_CHECKING:
@@ -65,11 +64,7 @@ class _Pool(Zygote):
     guest_class = _Guest
 
     def _meter(self, pidfd: int, limits: Limits, group: cgroups.Group | None) -> Meter:
-        del group
-        pid = pid_of(pidfd)
-        inherited = self.report["inherited_bytes"]
-        watch = TreeWatch(pid, inherited_bytes=inherited, memory_limit=limits.memory_bytes)
-        return cgroups.of_process(pid) or watch
+        return cgroups.of_process(pid_of(pidfd)) or super()._meter(pidfd, limits, group)
 
 
 class DockerSandbox(ForkingSandbox):
@@ -113,11 +108,8 @@ class DockerSandbox(ForkingSandbox):
         return _capabilities(self._image, runtime=self._runtime, gpus=self._gpus)
 
     def _launch(self) -> Launch:
-        client = connect()
-        try:
+        with contextlib.closing(connect()) as client:
             image = find_image(client, self._image)
-        finally:
-            client.close()
         settings: dict[str, Any] = {
             "image": image,
             "limits": asdict(self._limits),
@@ -153,25 +145,20 @@ def _command(folder: Path) -> list[str]:
 def obstacle(image: str = IMAGE) -> SandboxUnavailable | None:
     """What keeps this sandbox from working here; None when engine and image are there."""
     try:
-        client = connect()
-        try:
+        with contextlib.closing(connect()) as client:
             find_image(client, image)
-        finally:
-            client.close()
     except SandboxUnavailable as error:
         return error
     return None
 
 
 def _capabilities(image: str, *, runtime: str | None, gpus: bool) -> tuple[Capability, ...]:
-    problem = obstacle(image)
-    if problem is not None:
-        return (Capability(id="sandbox", holds=False, how=problem.what, remedy=problem.remedy),)
-    client = connect()
     try:
-        return _reported(client, runtime=runtime, gpus=gpus)
-    finally:
-        client.close()
+        with contextlib.closing(connect()) as client:
+            find_image(client, image)
+            return _reported(client, runtime=runtime, gpus=gpus)
+    except SandboxUnavailable as problem:
+        return (Capability(id="sandbox", holds=False, how=problem.what, remedy=problem.remedy),)
 
 
 def _reported(client: APIClient, *, runtime: str | None, gpus: bool) -> tuple[Capability, ...]:

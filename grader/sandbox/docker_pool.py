@@ -47,7 +47,7 @@ from grader.guest.newborn import send
 from grader.sandbox import cgroups
 from grader.sandbox.docker_engine import connect, owner_labels, said, sweep
 from grader.sandbox.guests import readable
-from grader.sandbox.zygotes import guest_environment
+from grader.sandbox.zygotes import guest_environment, pid_of
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -383,8 +383,7 @@ class _Container:
         return pid
 
     def _held_bytes(self, inherited: int) -> int:
-        pid = int(Path(f"/proc/self/fdinfo/{self.pidfd}").read_text().split("Pid:")[1].split()[0])
-        group = cgroups.of_process(pid)
+        group = cgroups.of_process(pid_of(self.pidfd))
         if group is None:
             return inherited
         group.close()

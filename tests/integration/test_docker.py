@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -25,32 +24,17 @@ import pytest
 from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
 
 from grader.errors import SandboxUnavailable
-from grader.sandbox import conformance, docker_engine
+from grader.sandbox import conformance, docker_engine, zygotes
 from grader.sandbox.base import ExitCause, Limits
+from grader.sandbox.conformance.bench import WORKER, WORKER_FOLDER, ask, end_of, tell
 from grader.sandbox.docker import DockerSandbox
 
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(wall_s=60, cpu_s=30, memory_bytes=128 << 20, processes=24, disk_bytes=8 << 20, inodes=200)
+WORKING = {"worker": WORKER, "worker_folder": WORKER_FOLDER}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grader"
 PLACES = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-
-WORKER = '''
-import json
-
-def serve(wall, limits):
-    """Execute each line, a JSON string of source, and answer with what it left in ``out``."""
-    names = {}
-    with wall.makefile("rb") as lines:
-        for line in lines:
-            names["out"] = None
-            try:
-                exec(json.loads(line), names)
-                answer = names["out"]
-            except Exception as error:
-                answer = f"{type(error).__name__}: {error}"
-            wall.sendall(json.dumps(answer).encode() + b"\\n")
-'''
 
 
 class Engine:
@@ -150,19 +134,10 @@ class Light(DockerSandbox):
 
 
 @pytest.fixture(scope="module")
-def worker_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("worker")
-    (folder / "line_worker.py").write_text(WORKER)
-    folder.chmod(0o755)
-    (folder / "line_worker.py").chmod(0o644)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def sandbox(image, worker_folder):
+def sandbox(image):
     os.environ["GRADER_TEST_SECRET"] = "hidden"
     try:
-        with Light(worker="line_worker", worker_folder=worker_folder, limits=LIMITS) as made:
+        with Light(**WORKING, limits=LIMITS) as made:
             yield made
     finally:
         del os.environ["GRADER_TEST_SECRET"]
@@ -181,41 +156,8 @@ def spawn(sandbox):
         yield make
 
 
-def ask(guest, source, timeout=60):
-    """What the guest answers to ``source``; the host polls meanwhile, as it must."""
-    tell(guest, source)
-    received = b""
-    deadline = time.monotonic() + timeout
-    while not received.endswith(b"\n"):
-        assert time.monotonic() < deadline, "no answer"
-        ended = guest.poll()
-        if select.select([guest.wall], [], [], 0.02)[0]:
-            part = guest.wall.recv(1 << 16)
-            if not part:
-                return end_of(guest, None)
-            received += part
-        elif ended is not None:
-            return ended
-    return json.loads(received)
-
-
-def tell(guest, source):
-    guest.wall.sendall(json.dumps(textwrap.dedent(source)).encode() + b"\n")
-
-
-def end_of(guest, source, timeout=60):
-    """How the guest ends by ``source``, when nobody but the limits stops it."""
-    if source is not None:
-        tell(guest, source)
-    deadline = time.monotonic() + timeout
-    while (ended := guest.poll()) is None:
-        assert time.monotonic() < deadline, f"it lives: {guest.usage()}"
-        time.sleep(0.005)
-    return ended
-
-
 def pid_of(guest):
-    return int(Path(f"/proc/self/fdinfo/{guest._pidfd}").read_text().split("Pid:")[1].split()[0])
+    return zygotes.pid_of(guest._pidfd)
 
 
 def is_gone(pid):
@@ -232,13 +174,8 @@ def within(seconds, what):
     return True
 
 
-@contextlib.contextmanager
 def connected():
-    client = docker_engine.connect()
-    try:
-        yield client
-    finally:
-        client.close()
+    return contextlib.closing(docker_engine.connect())
 
 
 def containers():
@@ -315,7 +252,7 @@ def test_a_guest_is_nobody_without_privileges(spawn):
     assert Path(f"/proc/{pid_of(guest)}").stat().st_uid == 65534
 
 
-def test_a_guest_has_no_network_and_no_files_of_ours(spawn, worker_folder):
+def test_a_guest_has_no_network_and_no_files_of_ours(spawn):
     """There is a loopback alone; of the host there are two read-only folders, and the socket in one is gone."""
     interfaces, errors, there, mounted, wall = ask(
         spawn(),
@@ -573,7 +510,7 @@ def test_a_container_that_others_kill_is_lost(spawn):
     guest = spawn()
     with connected() as client:
         client.kill(container_of(guest))
-    assert end_of(guest, None).cause is ExitCause.LOST
+    assert end_of(guest).cause is ExitCause.LOST
 
 
 def test_kill_and_close_can_be_repeated(spawn):
@@ -602,14 +539,13 @@ def test_interrupt_is_a_keyboard_interrupt(spawn):
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
-def test_without_the_right_to_signal_the_engine_does_it(image, worker_folder):
+def test_without_the_right_to_signal_the_engine_does_it(image):
     """Members of the group docker may not signal nobody's processes: kill and interrupt go over the engine."""
     script = f"""
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from pathlib import Path
-        from test_docker import LIMITS, ExitCause, Light, ask, is_gone, pid_of, tell
-        with Light(worker="line_worker", worker_folder=Path({str(worker_folder)!r}), limits=LIMITS, warm=1) as sandbox:
+        from test_docker import LIMITS, WORKING, ExitCause, Light, ask, is_gone, pid_of, tell
+        with Light(**WORKING, limits=LIMITS, warm=1) as sandbox:
             guest = sandbox.spawn(LIMITS)
             tell(guest, "import time\\ntry: time.sleep(100)\\nexcept KeyboardInterrupt: out = 'interrupted'")
             time.sleep(0.2)
@@ -655,13 +591,13 @@ def test_a_killed_asker_leaves_no_container(sandbox):
     other.close()
 
 
-def test_what_a_killed_run_left_goes_at_the_next_start(image, worker_folder):
+def test_what_a_killed_run_left_goes_at_the_next_start(image):
     """When grader and pool are killed at once, their containers and folders stay until the next run begins."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            sandbox = Light(worker="line_worker", worker_folder=worker_folder, limits=LIMITS, warm=1)
+            sandbox = Light(**WORKING, limits=LIMITS, warm=1)
             sandbox.start()
             guest = sandbox.spawn(LIMITS)
             ask(guest, "out = 1")
@@ -679,14 +615,14 @@ def test_what_a_killed_run_left_goes_at_the_next_start(image, worker_folder):
     os.waitpid(child, 0)
     assert is_gone(pool)
     assert container in containers()
-    with Light(worker="line_worker", worker_folder=worker_folder, limits=LIMITS, warm=1):
+    with Light(**WORKING, limits=LIMITS, warm=1):
         assert container not in containers()
         assert not Path(folder).exists()
 
 
-def test_a_pool_that_is_closed_leaves_nothing(image, worker_folder):
+def test_a_pool_that_is_closed_leaves_nothing(image):
     """The end of a run removes containers in use and at the ready."""
-    with Light(worker="line_worker", worker_folder=worker_folder, limits=LIMITS) as sandbox:
+    with Light(**WORKING, limits=LIMITS) as sandbox:
         before = containers()
         guest = sandbox.spawn(LIMITS)
         ours = {container_of(guest)}
@@ -726,10 +662,10 @@ def test_a_base_that_cannot_be_had_is_told(image, tmp_path):
     assert "exclude each other" in done.stderr
 
 
-def test_a_worker_that_cannot_be_imported_is_told_at_the_start(image, worker_folder):
+def test_a_worker_that_cannot_be_imported_is_told_at_the_start(image):
     """The error carries what Python said inside."""
     with pytest.raises(SandboxUnavailable, match="No module named 'no_such_worker'"):
-        Light(worker="no_such_worker", worker_folder=worker_folder, limits=LIMITS, warm=1).start()
+        Light(worker="no_such_worker", worker_folder=WORKER_FOLDER, limits=LIMITS, warm=1).start()
 
 
 def test_an_engine_that_dies_costs_nobody_a_mark(engine, image, sandbox, tmp_path):

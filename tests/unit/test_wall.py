@@ -19,6 +19,8 @@ from grader.wall.session import CodeCell, _cell_result
 F64 = {"dtype": torch.float64}
 
 NOTEBOOK = """
+import copy
+
 class SigmoidFn(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
@@ -112,7 +114,7 @@ def through(f, x):
     return f(x) * 2
 
 def through_a_copy(f, x):
-    return __import__("copy").deepcopy({"f": f})["f"](x)
+    return copy.deepcopy({"f": f})["f"](x)
 
 def slope(f, x):
     x = x.detach().clone().requires_grad_()

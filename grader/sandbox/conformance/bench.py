@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LIMITS",
     "SECRET",
+    "WORKER",
+    "WORKER_FOLDER",
     "Bench",
     "Make",
     "ask",
@@ -45,10 +47,13 @@ LIMITS = Limits(wall_s=300, cpu_s=60, memory_bytes=256 << 20, processes=24, disk
 SECRET = "GRADER_CONFORMANCE_SECRET"  # noqa: S105 - a name
 """A variable of the host's that no guest may see."""
 
+WORKER = "line_worker"
+"""The suite's own worker, which executes lines that it is sent,"""
+WORKER_FOLDER = Path(__file__).with_name("inside")
+"""and where it lies."""
+
 _PATIENCE_S = 120.0
 """How long a machine may take over what should take moments; nothing is judged by time."""
-_WORKER = "line_worker"
-_WORKER_FOLDER = Path(__file__).with_name("inside")
 
 
 class Make(Protocol):
@@ -92,9 +97,9 @@ class Bench:
     def __exit__(self, *exc: object) -> None:
         self._undo.close()
 
-    def make(self, *, worker: str = _WORKER) -> Sandbox:
+    def make(self, *, worker: str = WORKER) -> Sandbox:
         """Another sandbox, not started."""
-        return self._make(worker=worker, worker_folder=_WORKER_FOLDER)
+        return self._make(worker=worker, worker_folder=WORKER_FOLDER)
 
     def holds(self, capability: str) -> bool:
         """Whether the backend says that a capability holds here."""
