@@ -16,7 +16,7 @@ demo: setup
 	$(BIN)/grader demo softmax-regression
 
 test: setup lint types layers
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile # three: many of them wait
 
 setup: system $(STAMP)
 

@@ -1,6 +1,6 @@
 """Marks a small class again and again, does one fault at a random instant each time, and looks what was lost.
 
-    python benchmarks/fault_rounds.py [--rounds N] [--seed N] [--workers N]
+    python benchmarks/fault_rounds.py [--rounds N] [--seed N] [--workers N] [--docker]
 
 A round is: a fresh course, ``grader grade``, one fault, and ``grader grade`` again until it says that all is done. The
 instant is drawn in two steps, so that short stages get their share: a stage (before the first mark is in the journal,
@@ -13,6 +13,7 @@ between the first and the last, after the last), and a moment of the time that i
 
 The faults: ``kill -9`` of the grader, of the marker process, of one of its forks, of the sandbox's zygote, of a guest;
 and a disk that is full from then on until the next run. Without root the full disk is a limit on the size of files.
+With ``--docker`` submissions are marked in containers of an engine of our own, and the engine is among what is killed.
 Exits with 1 when anything was lost, doubled, wrong or left. ``docs/faults.md`` keeps a table.
 """
 
@@ -38,10 +39,12 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
 
+from own_engine import Engine, own_engine
 from tiny_class import command, hand_in, lay_out, notebook
 
+from grader.errors import SandboxUnavailable
 from grader.gradebook.journal import Journal
-from grader.sandbox import cgroups
+from grader.sandbox import cgroups, docker_engine
 from grader.sandbox.conformance.bench import descendants
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 STAGES = ("before", "between", "after")
 """Of a run: before the first mark is in the journal, between that and the last, and after it (the gradebook)."""
 KINDS = ("grader", "marker", "fork", "zygote", "guest", "disk")
+KINDS_OF_DOCKER = ("dockerd", "grader", "marker", "fork", "pool")
 PATIENCE_S = 300
 RERUNS = 3
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -128,7 +132,7 @@ class Run:
             (temporary / "said").unlink()
             self._said = os.dup(said.fileno())
             self.process = subprocess.Popen(
-                command("grade", "--seed", options.seed, "--workers", options.workers, "--json"),
+                command("grade", "--seed", options.seed, "--workers", options.workers, "--json", *options.sandbox),
                 cwd=course,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -184,6 +188,8 @@ def targets(kind: str, grader: int) -> list[int]:
         return markers
     if kind == "fork":
         return [pid for pid in below if "grader.marker" in line_of(pid)]
+    if kind == "pool":
+        return [pid for pid in below if "docker_pool" in line_of(pid)]
     zygotes = [pid for child in below if "bwrap" in line_of(child) for pid in children(child)]
     if kind == "zygote":
         return zygotes
@@ -191,12 +197,15 @@ def targets(kind: str, grader: int) -> list[int]:
     return [guest for keeper in keepers for guest in children(keeper)]
 
 
-def strike(run: Run, kind: str, chance: random.Random) -> str:
+def strike(run: Run, kind: str, chance: random.Random, engine: Engine | None) -> str:
     """Do a fault as soon as it can be done; when that was, or ``missed``."""
     while run.process.poll() is None:
         stage = run.stage
         if kind == "disk":
             fill(run)
+            return stage
+        if kind == "dockerd" and engine is not None:
+            engine.stop(signal.SIGKILL)
             return stage
         found = targets(kind, run.process.pid)
         with contextlib.suppress(ProcessLookupError):
@@ -244,8 +253,10 @@ def one_round(kind: str, undisturbed: Marks, lengths: dict[str, float], chance: 
         run.wait_for(stage)
         time.sleep(chance.uniform(0, lengths[stage]))
         pids |= {pid for pid, _ in descendants(os.getpid())}
-        seen.stage = strike(run, kind, chance)
+        seen.stage = strike(run, kind, chance, options.engine)
         code, said = run.end()
+        if seen.kind == "dockerd" and seen.stage != "missed":
+            options.engine.start()
         pids |= {pid for pid, _ in descendants(os.getpid())} | {run.process.pid}
         complain(seen, said, code)
         (course / "ballast").unlink(missing_ok=True)
@@ -258,7 +269,7 @@ def one_round(kind: str, undisturbed: Marks, lengths: dict[str, float], chance: 
             seen.finished = code == 0
         if seen.finished:
             compare(seen, marks_of(course), undisturbed)
-        look_around(seen, course, temporary, pids)
+        look_around(seen, course, temporary, pids, options.engine)
     return seen
 
 
@@ -294,16 +305,34 @@ def compare(seen: Round, marks: Marks, undisturbed: Marks) -> None:
         seen.wrong.append(f"the gradebook differs in {len(differ)} grades: {sorted(differ)[:5]}")
 
 
-def look_around(seen: Round, course: Path, temporary: Path, pids: set[int]) -> None:
-    """What may not be left: processes, temporary files, control groups, unfinished files."""
+def ours(engine: Engine | None) -> list[tuple[int, str]]:
+    """Processes below this one that are not the engine's."""
+    apart = set()
+    if engine is not None and engine.process is not None:
+        apart = {engine.process.pid} | {pid for pid, _ in descendants(engine.process.pid)}
+    return [(pid, name) for pid, name in descendants(os.getpid()) if pid not in apart]
+
+
+def containers(engine: Engine | None) -> list[str]:
+    """What a run has left with the engine."""
+    if engine is None:
+        return []
+    with contextlib.closing(docker_engine.connect()) as client:
+        return [each["Id"][:12] for each in client.containers(all=True, filters={"label": "grader.owner"})]
+
+
+def look_around(seen: Round, course: Path, temporary: Path, pids: set[int], engine: Engine | None) -> None:
+    """What may not be left: processes, containers, temporary files, control groups, unfinished files."""
     deadline = time.monotonic() + PATIENCE_S
-    while (left := descendants(os.getpid())) and time.monotonic() < deadline:
+    while ((left := ours(engine)) or containers(engine)) and time.monotonic() < deadline:
         time.sleep(0.02)
     with contextlib.suppress(ChildProcessError):  # orphans fall to this process
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     if left:
         seen.wrong.append(f"processes are left: {[(pid, line_of(pid)[:60]) for pid, _ in left]}")
+    if names := containers(engine):
+        seen.wrong.append(f"containers are left: {names}")
     if files := sorted(path.name for path in temporary.iterdir()):
         seen.wrong.append(f"left in the temporary folder: {files}")
     groups = [folder for top in Path("/sys/fs/cgroup").glob("*/") for folder in (top, *top.glob("grader-*"))]
@@ -321,7 +350,7 @@ def table(rounds: list[Round]) -> str:
         "| fault | rounds | before | between | after | missed | run again | finished | lost | doubled | wrong |",
         "| --- " + "| ---: " * 10 + "|",
     ]
-    for kind in KINDS:
+    for kind in dict.fromkeys(each.kind for each in rounds):
         mine = [each for each in rounds if each.kind == kind]
         stages = Counter(each.stage for each in mine)
         cells = [
@@ -343,18 +372,34 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--docker", action="store_true", help="mark in containers of an engine of our own")
     options = parser.parse_args()
     if shutil.which("mount") is None and os.geteuid() == 0:
         raise SystemExit("needs the command mount")
     subreaper = 36  # whatever the death of a run leaves behind becomes our child, and is seen
     ctypes.CDLL(None, use_errno=True).prctl(subreaper, ctypes.c_ulong(1), 0, 0, 0)
+    options.engine, options.sandbox = None, ()
+    with contextlib.ExitStack() as stack:
+        if options.docker:
+            options.engine, options.sandbox = stack.enter_context(own_engine()), ("--sandbox", "docker")
+            with contextlib.closing(docker_engine.connect(timeout_s=600)) as client:
+                try:
+                    docker_engine.find_image(client)
+                except SandboxUnavailable:
+                    subprocess.run(command("image", "build", "--rootfs", "auto"), check=True)
+        return rounds_of(options)
+
+
+def rounds_of(options: argparse.Namespace) -> int:
+    """Round after round; the exit code."""
+    kinds = KINDS if options.engine is None else KINDS_OF_DOCKER
     chance = random.Random(options.seed)
     undisturbed_run(options)  # reads everything from the disk
     undisturbed, lengths = undisturbed_run(options)
     print("undisturbed: " + ", ".join(f"{lengths[stage]:.1f} s {stage}" for stage in STAGES), flush=True)
     rounds = []
     for number in range(options.rounds):
-        seen = one_round(KINDS[number % len(KINDS)], undisturbed, lengths, chance, options)
+        seen = one_round(kinds[number % len(kinds)], undisturbed, lengths, chance, options)
         rounds.append(seen)
         fine = "fine" if seen.finished and not (seen.lost or seen.doubled or seen.wrong) else "NOT FINE"
         print(f"{number + 1:4} {seen.kind:8} {seen.stage:8} reruns {seen.reruns}  {fine}", flush=True)

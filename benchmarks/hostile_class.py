@@ -1,6 +1,6 @@
 """What hostile submissions cost the others: a class with 20 % of them against the same class without.
 
-    python benchmarks/hostile_class.py [--submissions N] [--rounds N]
+    python benchmarks/hostile_class.py [--submissions N] [--rounds N] [--sandbox NAME]
 
 Both classes hand in softmax-regression. In the second, every fifth student sends in one of the attacks of
 ``tests/attacks`` instead: a fork bomb, a full memory and disk, endless output, forged frames, a loop that ignores
@@ -78,10 +78,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--submissions", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sandbox", default="bubblewrap")
     options = parser.parse_args()
     activate()
     workers = os.cpu_count() or 1
-    print(f"{options.submissions} submissions of {NAME}; {machine()}", flush=True)
+    print(f"{options.submissions} submissions of {NAME} in {options.sandbox}; {machine()}", flush=True)
     times: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
         for hostile in times:
@@ -89,7 +90,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for hostile, found in times.items():
                 course = Path(folder) / str(hostile)
-                steady = grade(course, NAME).steady_s
+                steady = grade(course, NAME, "--sandbox", options.sandbox).steady_s
                 found.append((steady, allowed(course) / workers))
     clean = min(steady for steady, _ in times[False])
     steady, own = min(times[True], key=lambda pair: pair[0] - pair[1])

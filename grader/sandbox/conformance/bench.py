@@ -219,14 +219,14 @@ def descendants(pid: int) -> set[tuple[int, int]]:
 
 
 def control_groups_of(pid: int) -> set[Path]:
-    """Folders of the control groups that a process is in, where the host has mounted them."""
+    """Folders of the control groups that a process is in, where the host has mounted them; the roots are nobody's."""
     found = set()
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             for top in (controllers, "unified", "."):
                 folder = Path("/sys/fs/cgroup") / top / path.lstrip("/")
-                if folder.is_dir():
+                if path != "/" and folder.is_dir():
                     found.add(folder)
     return found
 
