@@ -165,7 +165,7 @@ def test_a_class_gets_the_marks_that_it_gets_with_bubblewrap(image, tmp_path):
 
 
 def test_attackers_gain_nothing_in_containers_either(image):
-    """A few of the attacks on what a container must hold, through the command; docs/security.md tells how to run all."""
+    """A few of the attacks on what a container must hold, through the command; docs/security.md says how to run all."""
     numbers = "12,26,46,54"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/attacks/test_museum.py"],
