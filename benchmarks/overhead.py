@@ -5,8 +5,10 @@
 Bare execution is as fast as marking can be and defends nothing: this process, torch imported and warm, one thread; for
 each submission a fresh namespace, ``exec`` of its cells, and the five checks called as plain functions. No fork, no
 sandbox, no wall, no record. Ours is the steady state of ``grader grade`` on the same submissions: from the begin of
-the first to the record of the last, divided by their number. The measurements take turns, round after round, and the
-median of each is printed, with the best beside it: other work on the machine only ever adds.
+the first to the record of the last, divided by their number. That is what an instructor waits for, so the target is
+for ``grader grade`` as it runs by itself, with one submission at a time for each core; one at a time stands beside it.
+The measurements take turns, round after round, and the median of each is printed, with the best beside it: other work
+on the machine only ever adds.
 
 At the end the sample class of softmax-regression is marked, with its endless loop, its full memory and its crash.
 """
@@ -122,7 +124,7 @@ def main() -> int:
         for what, seconds in found.items():
             now, best = statistics.median(seconds), min(seconds)
             print(f"{what:<44} {now:>8.4f} {now / middle:>6.2f} {best:>9.4f} {best / min(found[BARE]):>6.2f}")
-        print(f"\nTarget: at most {TARGET} with one at a time. With more, cores share the work of one process.")
+        print(f"\nTarget: at most {TARGET} with one at a time for each core, as it runs by itself.")
         if not arguments.skip_class:
             sample_class(Path(folder) / "class")
     return 0
