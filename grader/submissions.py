@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from grader.errors import Place, UsageError
 from grader.model import SubmissionRef
 from grader.notebook.archive import BadArchive, notebook_in
 
@@ -47,11 +48,18 @@ def find(folder: Path, assignment: str, *, students: frozenset[str] = frozenset(
         folder: ``submitted``.
         assignment: the assignment's name.
         students: only these; all if empty.
+
+    Raises:
+        UsageError: the folder may not be read.
     """
-    if not folder.is_dir():
-        return []
+    try:
+        entries = sorted(os.scandir(folder), key=lambda each: each.name) if folder.is_dir() else []
+    except OSError as error:
+        remedy = "grade as the user it belongs to, or give yours the right to read it"
+        what = f"the submissions cannot be listed: {error.strerror}"
+        raise UsageError(what, place=Place(file=str(folder)), remedy=remedy) from error
     found = []
-    for entry in sorted(os.scandir(folder), key=lambda each: each.name):
+    for entry in entries:
         if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
             continue
         student = os.fsencode(entry.name).decode("utf-8", "backslashreplace")

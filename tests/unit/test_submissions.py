@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.errors import UsageError
 from grader.submissions import MAX_SUBMISSION_BYTES, find, load
 
 LINK = "Your notebook cannot be opened: it is a link or is not readable. Hand in the file itself."
@@ -189,6 +190,20 @@ def test_what_is_not_readable_is_told():
             assert find(place.parents[1], "a") == [("ada", place)]
             assert loaded(place).problem == told
         place.parent.chmod(0o700)
+
+
+def test_submissions_that_may_not_be_listed_are_an_error():
+    """The folder itself is the instructor's: what is wrong with it is told to them, with its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        submitted = Path(folder, "submitted")
+        submitted.mkdir()
+        for closed in (submitted, Path(folder)):
+            Path(folder).chmod(0o755)
+            closed.chmod(0o000)
+            with nobody(), pytest.raises(UsageError, match="cannot be listed: Permission denied") as caught:
+                find(submitted, "a")
+            assert caught.value.place.file == str(submitted)
+        Path(folder).chmod(0o700)
 
 
 def test_a_notebook_that_is_too_large_is_not_read(place):
