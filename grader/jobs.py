@@ -8,37 +8,96 @@ most what is in flight, and the next run goes on from there.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from grader import errors
 from grader.errors import InternalError, Place, RunInterrupted, UsageError
 from grader.gradebook.codec import load, load_cells
 from grader.gradebook.journal import Journal
-from grader.marker import LENGTH, assignment_version, pack, unpack
+from grader.lanes import lanes_for
+from grader.marker import LENGTH, pack, unpack
+from grader.revision import merged, now, rescored, revised, with_dependents
 from grader.submissions import Submission, find
 from grader.submissions import load as load_submission
+from grader.versions import Versions, stale, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from grader.config import Assignment, Course
     from grader.model import Record
 
-__all__ = ["AHEAD", "Event", "Gone", "MarkerProcess", "Outcome", "journal_path", "mark", "queue"]
+__all__ = [
+    "AHEAD",
+    "Event",
+    "Gone",
+    "Job",
+    "Marker",
+    "MarkerProcess",
+    "Outcome",
+    "Run",
+    "journal_path",
+    "mark",
+    "order_of",
+    "queue",
+]
 
 
 AHEAD = 2
-"""Submissions that wait at the marker, so that it never waits for this process."""
+"""Submissions more than it needs that wait at the marker, so that it never waits for this process."""
+LONG_S = 10.0
+"""A submission that took longer than this before is a long one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One submission to be marked."""
+
+    student: str
+    place: Path
+    reason: str
+    before: Record | None = None
+    """The latest record of the same student."""
+    only: frozenset[str] | None = None
+    """The checks to run again, the others keep their verdicts; None: mark all of it anew."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it took long the last time."""
+        return self.before is not None and self.before.timing.total_s > LONG_S
+
+
+class Marker(Protocol):
+    """What marks: a process on this machine (``MarkerProcess``), or a cluster of them."""
+
+    @property
+    def lanes(self) -> int:
+        """Submissions that it marks at a time; it may have some more."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None: ...
+
+    def ready(self) -> str:
+        """Wait until the reference has passed; the name of the sandbox."""
+        ...
+
+    def hand(self, number: int, submission: Submission, reason: str, **more: Any) -> None:
+        """Hand over one submission."""
+        ...
+
+    def take(self) -> tuple[int, Record | None]:
+        """Wait for news of a submission: that it is being marked (None), or its record."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +106,12 @@ class Event:
 
     kind: str
     """``start`` (getting ready), ``ready``, ``begin`` (one submission), ``record``, ``end``."""
+    at_a_time: int = 0
+    """With ``start``: submissions at the same time."""
+    sums: int = 0
+    """With ``start``: records that are only added up anew."""
+    why: str = ""
+    """With ``start``: what allows no more at a time."""
     student: str | None = None
     record: Record | None = None
     done: int = 0
@@ -77,11 +142,12 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Job:
-    number: int
+class _Flying:
+    """A submission that was handed over."""
+
+    job: Job
     submission: Submission
-    reason: str
-    began: float = field(default=0.0)
+    handed: float = field(default_factory=time.monotonic)
 
 
 def journal_path(course: Course) -> Path:
@@ -96,9 +162,12 @@ def queue(
     *,
     students: Sequence[str] = (),
     force: bool = False,
-    version: str | None = None,
-) -> tuple[list[tuple[str, Any, str]], list[Record]]:
-    """What is to be marked, as (student, folder, reason), and the records that still hold.
+    version: Versions | None = None,
+) -> tuple[list[Job], list[Record]]:
+    """What is to be marked, and the records that still hold.
+
+    A record whose verdicts hold, but not their sum (a new due date), is among those that hold: its ``rubric_sha256``
+    tells.
 
     Raises:
         UsageError: there are no submissions, or a student who is asked for has none.
@@ -114,30 +183,39 @@ def queue(
             place=Place(file=str(course.submitted)),
             remedy=f"put them at {course.paths.submitted}/<student>/{assignment.name}/{assignment.name}.ipynb",
         )
-    version = version or assignment_version(course, assignment)
-    latest = journal.latest()
+    current = version or versions(course, assignment)
+    latest = journal.latest_of(assignment.name)
     todo, kept = [], []
     for student, place in found:
         submission = load_submission(student, place, assignment.name, course.root)
-        before = latest.get((assignment.name, student))
-        unchanged = None if force else journal.unchanged(submission.ref, version)
-        if unchanged is not None:
-            kept.append(unchanged)
+        before = latest.get(submission.ref.student)
+        only = None if force else _again(before, submission, current)
+        if only is not None and not only and before is not None:
+            kept.append(before)
         else:
-            todo.append((student, place, _reason(before, submission, version, force=force)))
+            reason = _reason(before, submission, only, force=force)
+            todo.append(Job(student=student, place=place, reason=reason, before=before, only=only))
     return todo, kept
 
 
-def _reason(before: Record | None, submission: Submission, version: str, *, force: bool) -> str:
+def _again(before: Record | None, submission: Submission, current: Versions) -> frozenset[str] | None:
+    """The checks to run again on a submission; None when there is no mark of it to start from."""
+    if before is None or before.submission.sha256 != submission.ref.sha256 or before.is_held:
+        return None
+    changed = stale(before, current)
+    return with_dependents(changed, before.checks) if changed else changed
+
+
+def _reason(before: Record | None, submission: Submission, only: frozenset[str] | None, *, force: bool) -> str:
     if before is None:
         return "first marking"
     if before.submission.sha256 != submission.ref.sha256:
         return "submission changed"
-    if before.assignment_sha256 != version:
-        return "checks changed"
+    if force:
+        return "asked"
     if before.is_held:
         return "was held"
-    return "asked" if force else "received time changed"
+    return "checks changed" if only else "assignment changed"
 
 
 def mark(
@@ -151,6 +229,7 @@ def mark(
     force: bool = False,
     reference: bool = True,
     listener: Callable[[Event], None] = lambda _: None,
+    marker: Callable[[dict[str, Any]], Marker] | None = None,
 ) -> Outcome:
     """Mark what has changed, append each record to the journal, and return everything.
 
@@ -160,36 +239,38 @@ def mark(
         students: only these; all if empty.
         sandbox: overrides the assignment's.
         seed: the run seed; a fresh one if None.
-        workers: submissions at the same time; one per core if None.
+        workers: submissions at the same time; as many as the machine's budget allows if None.
         force: also mark what has not changed.
         reference: mark the reference first, and refuse to go on unless it gets full marks.
         listener: told of every step.
+        marker: makes what marks from an order; a process on this machine if None.
 
     Raises:
         GraderError: the course is wrong, the sandbox or the journal cannot be had, or the run was interrupted.
     """
     started = time.monotonic()
-    seed = secrets.randbits(48) if seed is None else seed
     with Journal(journal_path(course)) as journal:
         journal.lock()
-        todo, kept = queue(course, assignment, journal, students=students, force=force)
-        listener(Event(kind="start", total=len(todo), unchanged=len(kept)))
-        lanes = workers or os.cpu_count() or 1
-        order = {
-            "course": str(course.file),
-            "assignment": assignment.name,
-            "sandbox": sandbox,
-            "seed": seed,
-            "reference": reference,
-            "workers": lanes,
-        }
-        run = _Run(course, assignment, journal, deque(todo), listener, lanes + AHEAD)
+        current = versions(course, assignment)
+        todo, kept = queue(course, assignment, journal, students=students, force=force, version=current)
+        sums = [record for record in kept if record.rubric_sha256 not in ("", current.rubric)]
+        kept = [record for record in kept if record not in sums] if sums else kept
+        order, why = order_of(course, assignment, sandbox=sandbox, seed=seed, workers=workers, reference=reference)
+        start = Event(kind="start", total=len(todo), unchanged=len(kept), sums=len(sums))
+        listener(replace(start, at_a_time=order["workers"], why=why))
+        marked = [_rescore(record, assignment, current, journal) for record in sums]
+
+        def keep(record: Record) -> None:
+            journal.append(record)
+            marked.append(record)
+
+        run = Run(course, assignment, current, todo, listener, keep, journal)
         if todo:
-            run.work(order)
+            run.work((marker or MarkerProcess)(order))
         outcome = Outcome(
             assignment=assignment.name,
-            seed=seed,
-            marked=tuple(run.marked),
+            seed=order["seed"],
+            marked=tuple(marked),
             unchanged=tuple(kept),
             seconds=time.monotonic() - started,
             sandbox=run.sandbox,
@@ -198,6 +279,45 @@ def mark(
         )
     listener(Event(kind="end", done=len(outcome.marked), total=len(todo), unchanged=len(kept)))
     return outcome
+
+
+def order_of(
+    course: Course,
+    assignment: Assignment,
+    *,
+    sandbox: str | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    reference: bool = True,
+) -> tuple[dict[str, Any], str]:
+    """What a marker is told before its first submission, and what allows no more submissions at a time."""
+    lanes = lanes_for(assignment, workers)
+    order = {
+        "course": str(course.file),
+        "assignment": assignment.name,
+        "sandbox": sandbox,
+        "seed": secrets.randbits(48) if seed is None else seed,
+        "reference": reference,
+        "workers": lanes.at_a_time,
+        "most": lanes.most,
+    }
+    return order, lanes.why
+
+
+def _rescore(before: Record, assignment: Assignment, current: Versions, journal: Journal) -> Record:
+    """Add up anew what was marked under another due date or rubric, and keep it."""
+    record = rescored(replace(before, cells=journal.cells(before), marked_at=now()), assignment)
+    record = replace(record, rubric_sha256=current.rubric, reason="due date or rubric changed")
+    record = revised(before, _up_to_date(record, current))
+    journal.append(record)
+    return record
+
+
+def _up_to_date(record: Record, current: Versions) -> Record:
+    """A record that says which version of the assignment it is good for: this one, unless some part is older."""
+    if stale(record, current) or stale(record, current) is None:
+        return record
+    return replace(record, assignment_sha256=current.whole)
 
 
 class Gone(Exception):
@@ -211,6 +331,7 @@ class MarkerProcess:
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
+        self.lanes = int(order["workers"])
         ours, theirs = socket.socketpair()
         self._link = Connection(ours.detach())
         self._process = None
@@ -286,36 +407,41 @@ class MarkerProcess:
         return header, data
 
 
-class _Run:
-    """One run against one marker process."""
+class Run:
+    """One run: hands submissions to a marker and keeps their records."""
 
     def __init__(
         self,
         course: Course,
         assignment: Assignment,
-        journal: Journal,
-        todo: deque[tuple[str, Path, str]],
+        current: Versions,
+        todo: Collection[Job],
         listener: Callable[[Event], None],
-        in_flight: int,
+        keep: Callable[[Record], None],
+        journal: Journal,
     ) -> None:
         self.course = course
         self.assignment = assignment
-        self.journal = journal
-        self.todo = todo
+        self.current = current
+        self.long = [job for job in todo if job.is_long]
+        self.short = [job for job in todo if not job.is_long]
+        self.long.sort(key=lambda job: job.before.timing.total_s if job.before else 0.0)
+        self.short.reverse()  # both are taken from the end
         self.total = len(todo)
         self.listener = listener
-        self.in_flight = in_flight
-        self.working: dict[int, _Job] = {}
-        self.marked: list[Record] = []
+        self.keep = keep
+        self.journal = journal
+        self.working: dict[int, _Flying] = {}
+        self.done = 0
         self.sandbox = ""
         self.first_s = 0.0
 
-    def work(self, order: dict[str, Any]) -> None:
-        """Start the marker and feed it until everything is marked."""
+    def work(self, marker: Marker) -> None:
+        """Feed a marker until everything is marked."""
         started = time.monotonic()
         remedy = "run the same command again: it goes on from there"
         try:
-            with MarkerProcess(order) as marker:
+            with marker:
                 self.sandbox = marker.ready()
                 self.first_s = time.monotonic() - started
                 self.listener(Event(kind="ready", total=self.total))
@@ -326,30 +452,62 @@ class _Run:
             raise RunInterrupted(f"stopped; {self._kept()}", remedy=remedy) from None
 
     def _kept(self) -> str:
-        return f"{len(self.marked)} of {self.total} submissions are marked and kept"
+        return f"{self.done} of {self.total} submissions are marked and kept"
 
-    def _feed(self, marker: MarkerProcess) -> None:
+    def _feed(self, marker: Marker) -> None:
         number = 0
-        while self.todo or self.working:
-            while self.todo and len(self.working) < self.in_flight:
-                student, place, reason = self.todo.popleft()
-                submission = load_submission(student, place, self.assignment.name, self.course.root)
+        while self.long or self.short or self.working:
+            while (self.long or self.short) and len(self.working) < 2 * marker.lanes + AHEAD:
+                job = self._next(marker.lanes)
+                submission = load_submission(job.student, job.place, self.assignment.name, self.course.root)
                 number += 1
-                self.working[number] = _Job(number, submission, reason, time.monotonic())
-                marker.hand(number, submission, reason)
+                self._hand(marker, number, job, submission)
             at, record = marker.take()
+            flying = self.working[at]
             if record is None:
-                self.listener(self._event("begin", student=self.working[at].submission.ref.student))
+                self.listener(self._event("begin", student=flying.submission.ref.student))
                 continue
-            job = self.working.pop(at)
-            queued = replace(record.timing, queued_s=max(0.0, time.monotonic() - job.began - record.timing.total_s))
-            record = replace(record, timing=queued)
-            self.journal.append(record)
-            self.marked.append(record)
-            self.listener(self._event("record", student=record.submission.student, record=record))
+            del self.working[at]
+            kept = self._kept_with(flying, record)
+            if kept is None:
+                number += 1
+                self._hand(marker, number, replace(flying.job, only=None), flying.submission)
+                continue
+            self.keep(kept)
+            self.done += 1
+            self.listener(self._event("record", student=kept.submission.student, record=kept))
+
+    def _next(self, lanes: int) -> Job:
+        """The longest first, lest it begin at the very end; but in no more than half of the lanes while others wait."""
+        flying = sum(flying.job.is_long for flying in self.working.values())
+        return self.long.pop() if self.long and (flying < lanes // 2 or not self.short) else self.short.pop()
+
+    def _hand(self, marker: Marker, number: int, job: Job, submission: Submission) -> None:
+        before = job.before
+        if before is None or job.only is None or before.submission.sha256 != submission.ref.sha256:
+            job = replace(job, only=None)  # replaced since the queue was made
+        self.working[number] = _Flying(job, submission)
+        more = {} if job.only is None else {"checks": sorted(job.only)}
+        marker.hand(number, submission, job.reason, **more)
+
+    def _kept_with(self, flying: _Flying, fresh: Record) -> Record | None:
+        """The record to keep; None when the whole submission has to be marked after all."""
+        job, before = flying.job, flying.job.before
+        if job.only is None or before is None:
+            queued_s = max(0.0, time.monotonic() - flying.handed - fresh.timing.total_s)
+            record = replace(fresh, timing=replace(fresh.timing, queued_s=queued_s))
+            if record.assignment_sha256 == self.current.whole:  # else it was changed while this run began
+                record = replace(record, setting_sha256=self.current.setting, rubric_sha256=self.current.rubric)
+        else:
+            whole = replace(before, cells=self.journal.cells(before))
+            again = merged(whole, fresh, job.only, self.assignment)
+            if again is None:
+                return None
+            record = _up_to_date(replace(again, rubric_sha256=self.current.rubric), self.current)
+        return revised(before, record)
 
     def _event(self, kind: str, *, student: str, record: Record | None = None) -> Event:
-        return Event(kind=kind, student=student, record=record, done=len(self.marked), total=self.total)
+        return Event(kind=kind, student=student, record=record, done=self.done, total=self.total)
 
 
 def _wait_for(process: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 __all__ = [
     "CellResult",
+    "Change",
     "CheckResult",
     "CheckSpec",
     "ExerciseScore",
@@ -21,6 +22,7 @@ __all__ = [
     "Output",
     "Record",
     "RecordStatus",
+    "Revision",
     "ScoreStep",
     "SubmissionRef",
     "Timing",
@@ -94,7 +96,7 @@ class CheckSpec:
     depends: tuple[str, ...] = ()
     """Ids of the checks that must pass first (the gates of its exercise included)."""
     source_hash: str = ""
-    """Hex SHA-256 of the check's file: its version."""
+    """Hex SHA-256 of its function and of whatever in its file is no check: its version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,8 @@ class CheckResult:
     """How often it was run; more than one when something of ours broke first."""
     headroom: float | None = None
     """The largest error of its comparisons in units of their tolerance; measured by ``grader audit`` only."""
+    seed: int | None = None
+    """The run seed of its inputs when it was marked again by itself; None: the record's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +254,33 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A check on which a later marking of the same submission said something else."""
+
+    check: str
+    """The check's id."""
+    before: Verdict | None
+    """None: there was no such check."""
+    after: Verdict | None
+    """None: there is no such check any more."""
+    earned_before: float = 0.0
+    earned_after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A later marking of the same submission that changed its mark."""
+
+    at: str
+    """ISO 8601 UTC."""
+    reason: str
+    score_before: float | None
+    score_after: float | None
+    changes: tuple[Change, ...]
+    """Empty when only the sum changed (a new due date)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """The immutable result of marking one submission once."""
 
@@ -277,7 +308,14 @@ class Record:
     marked_at: str = ""
     """ISO 8601 UTC."""
     reason: str = "first marking"
-    """Why it was marked (``first marking``, ``submission changed``, ``checks changed``, ``asked``)."""
+    """Why it was marked (``first marking``, ``submission changed``, ``checks changed``, ``asked``), or what
+    ``grader regrade --reason`` said."""
+    setting_sha256: str = ""
+    """Hex SHA-256 over what every check depends on: given code, data, reference, limits, sandbox."""
+    rubric_sha256: str = ""
+    """Hex SHA-256 over what only the sum depends on: exercises, due date, penalty."""
+    revisions: tuple[Revision, ...] = ()
+    """How the mark of these submitted bytes has changed, oldest first."""
 
     @property
     def is_held(self) -> bool:

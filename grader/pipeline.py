@@ -26,7 +26,7 @@ from grader.model import (
     Verdict,
 )
 from grader.notebook import NotANotebook, Notebook, forbidden_uses, read, repair
-from grader.scoring import Lateness, score
+from grader.scoring import Lateness, late_flags, score
 from grader.wall.faults import SandboxLost
 from grader.wall.session import Budget, CodeCell, Session
 
@@ -202,8 +202,7 @@ def _record(
 ) -> Record:
     lateness = _lateness(submission, plan.late)
     scored = score(results, plan.exercises, lateness=lateness)
-    if lateness is not None and lateness.days_late:
-        flags = (*flags, Flag(id="late", text=f"Handed in late: {lateness.days_late} day(s) after the deadline."))
+    flags = (*flags, *late_flags(lateness))
     if plan.sandbox.name == "none":
         text = "Marked without a sandbox: the student's code ran with the marker's own rights."
         flags = (*flags, Flag(id="unsandboxed", text=text, instructor_only=True))

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from grader.model import CheckResult, ExerciseScore, ExerciseSpec, RecordStatus, ScoreStep, Verdict
+from grader.model import CheckResult, ExerciseScore, ExerciseSpec, Flag, RecordStatus, ScoreStep, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-__all__ = ["Lateness", "Scored", "score"]
+__all__ = ["Lateness", "Scored", "late_flags", "score"]
 
 _MICRO = 1_000_000
 _DAY_S = 86_400
@@ -126,6 +126,13 @@ def score(results: Sequence[CheckResult], exercises: Sequence[ExerciseSpec], *, 
         steps += (ScoreStep(text=_late_sentence(lateness), points=-penalty / _MICRO),)
         total -= penalty
     return Scored(score=total / _MICRO, max_score=max_score, exercises=scores, steps=steps, status=RecordStatus.FINAL)
+
+
+def late_flags(lateness: Lateness | None) -> tuple[Flag, ...]:
+    """The flag of a late submission, if it is one."""
+    if lateness is None or not lateness.days_late:
+        return ()
+    return (Flag(id="late", text=f"Handed in late: {lateness.days_late} day(s) after the deadline."),)
 
 
 def _exact(value: float) -> Fraction:

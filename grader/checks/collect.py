@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import hashlib
 import io
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from grader.checkfile import check_versions
 from grader.errors import CourseError, InternalError, Place
 from grader.model import CheckSpec, ExerciseSpec, Visibility
 from grader.wall.session import Policy
@@ -132,9 +132,9 @@ def gather(
 ) -> list[Check]:
     """Checks from pytest's items, validated against the course. Raises CourseError."""
     visibility = {file.path.resolve(): file.visibility for file in files}
-    hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in visibility}
     for path in visibility:
         _refuse_shadowed(path)
+    versions = {path: check_versions(path.read_bytes()) for path in visibility}
     grouped: dict[str, list[pytest.Item]] = {}
     for item in items:
         _refuse_unknown_fixtures(item)
@@ -145,7 +145,7 @@ def gather(
         if len({(item.path, getattr(item, "originalname", None)) for item in group}) > 1:
             raise CourseError(f"two checks are called {name}", place=_place(group[1]), remedy="rename one of them")
         path = Path(group[0].path).resolve()
-        specs[name] = _spec(name, group[0], known, visibility[path], hashes[path])
+        specs[name] = _spec(name, group[0], known, visibility[path], versions[path].get(name, ""))
     if not specs:
         remedy = "write one, or see docs/writing-checks.md"
         raise CourseError("there is no check in these files", place=Place(file=shown(files[0].path)), remedy=remedy)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("grader.cli.audit:audit", "Prove that an assignment is fair, before it is released."),
     "check": ("grader.cli.check:check", "Run the public checks on your notebook (for students)."),
     "grade": ("grader.cli.grade:grade", "Mark the submissions of an assignment."),
+    "regrade": ("grader.cli.regrade:regrade", "Mark a selection again and show what would change."),
     "feedback": ("grader.cli.feedback:feedback", "Write the students' feedback pages."),
     "report": ("grader.cli.report:report", "Write the class report."),
 }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grader.config import Assignment, Course
     from grader.jobs import Event, Outcome
 
-__all__ = ["grade", "mark_class"]
+__all__ = ["grade", "mark_class", "set_behind", "stoppable", "sync_gradebook"]
 
 
 @click.command()
@@ -92,27 +92,27 @@ def mark_class(
 
     console = stderr()
     try:
-        with _stoppable(), watching(console, assignment.title, quiet=quiet) as shown:
+        with stoppable(), watching(console, assignment.title, quiet=quiet) as shown:
 
             def listener(event: Event) -> None:
-                if event.kind == "start" and event.total:
-                    _set_behind(course, assignment)
+                if event.kind == "start" and (event.total or event.sums):
+                    set_behind(course, assignment)
                 shown(event)
 
             outcome = mark(course, assignment, listener=listener, **wishes)
     except RunInterrupted:
         if gradebook:
-            _sync(course, assignment, quiet)
+            sync_gradebook(course, assignment, quiet)
         raise
     for notice in outcome.notices:
         console.print(f"Note: {harmless(notice)}", markup=False)
     if gradebook and (outcome.marked or _is_behind(course, assignment)):
-        _sync(course, assignment, quiet)
+        sync_gradebook(course, assignment, quiet)
     return outcome
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """SIGTERM stops a run as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -131,7 +131,7 @@ def _behind(course: Course, assignment: Assignment) -> Path:
     return journal_path(course).with_name(f"gradebook-is-behind-{assignment.name}")
 
 
-def _set_behind(course: Course, assignment: Assignment) -> None:
+def set_behind(course: Course, assignment: Assignment) -> None:
     """Remember that marks are to come, so that they get into the gradebook even if this run is killed at its end."""
     from grader.errors import JournalError, Place
 
@@ -162,7 +162,7 @@ def _is_behind(course: Course, assignment: Assignment) -> bool:
     return book.stat().st_mtime_ns < journal.stat().st_mtime_ns
 
 
-def _sync(course: Course, assignment: Assignment, quiet: bool) -> None:
+def sync_gradebook(course: Course, assignment: Assignment, quiet: bool) -> None:
     """Write every mark of the assignment into nbgrader's gradebook, from the journal."""
     from grader.cli.formgrader import write_for_formgrader
     from grader.gradebook.database import AssignmentFacts, Gradebook

@@ -181,6 +181,12 @@ class Journal:
         entries = [entries[-1] for entries in self._by_key.values()]
         return {(record.submission.assignment, record.submission.student): record for record in self._load(entries)}
 
+    def latest_of(self, assignment: str) -> dict[str, Record]:
+        """The newest record of each student of one assignment, in order of first marking."""
+        self._refreshed()
+        entries = [mine[-1] for (name, _), mine in self._by_key.items() if name == whole_text(assignment)]
+        return {record.submission.student: record for record in self._load(entries)}
+
     def history(self, assignment: str, student: str) -> tuple[Record, ...]:
         """Every record of one student and assignment, oldest first."""
         self._refreshed()

@@ -329,6 +329,10 @@ def _attention(pairs: Sequence[tuple[Record, _Student]]) -> Iterable[_Attention]
     held = [(student, _held_reason(record)) for record, student in pairs if record.is_held]
     if held:
         yield _Attention(title="On hold: need an instructor", tone="ours", count=len(held), named=tuple(held[:_NAMED]))
+    revised = [(student, _revised(record)) for record, student in pairs if record.revisions]
+    if revised:
+        title = "Marked again, with another mark"
+        yield _Attention(title=title, tone="note", count=len(revised), named=tuple(revised[:_NAMED]))
     by_flag: dict[str, list[tuple[_Student, str]]] = {}
     for record, student in pairs:
         for flag in record.flags:
@@ -342,6 +346,23 @@ def _attention(pairs: Sequence[tuple[Record, _Student]]) -> Iterable[_Attention]
             count=len(named),
             named=tuple(named[:_NAMED]),
         )
+
+
+def _revised(record: Record) -> str:
+    """How a mark has changed, the latest time first: when, scores, reason, checks."""
+    told = []
+    for revision in reversed(record.revisions):
+        before, after = (
+            "held" if score is None else text.points_text(score)
+            for score in (revision.score_before, revision.score_after)
+        )
+        checks = ", ".join(
+            f"{each.check} {each.before or 'new'} → {each.after or 'gone'}" for each in revision.changes[:5]
+        )
+        more = f" and {len(revision.changes) - 5} more" if len(revision.changes) > 5 else ""
+        reason = text.stopped(revision.reason)
+        told.append(f"{text.date_text(revision.at)}: {before} → {after}. {reason} {checks}{more}".strip())
+    return text.display_name("; ".join(told), limit=400)
 
 
 def _held_reason(record: Record) -> str:

@@ -295,31 +295,40 @@ def _told(record):
 
 
 def test_whatever_a_mark_depends_on_marks_again(course):
-    """When a check, the data or a limit changes, everybody is due again; a new title marks nobody."""
+    """When a check changes it is due again, when a limit or given code does, all is; a title or comment does not."""
     from grader.config import load_course
     from grader.gradebook.journal import Journal
     from grader.jobs import queue
 
-    def due():
+    def due(*due_again):
         loaded = load_course(course / "course.yaml")
         todo, kept = queue(loaded, loaded.assignment("tiny"), Journal(course / "journal" / "records.jsonl"))
         assert len(todo) + len(kept) == len(MARKS)
-        return {reason for _, _, reason in todo}
+        assert {job.only for job in todo} <= {None, frozenset(due_again)}
+        return {job.reason for job in todo}
 
-    def change(path, old, new):
+    def change(path, old, new, *due_again):
         before = path.read_text()
+        assert old in before
         path.write_text(before.replace(old, new))
-        found = due()
+        found = due(*due_again)
         path.write_text(before)
         return found
 
     assert due() == set()
     assert change(course / "course.yaml", "A tiny assignment", "A small assignment") == set()
-    assert change(course / "course.yaml", "memory: 256 MiB", "memory: 512 MiB") == {"checks changed"}
-    assert change(course / "solutions" / "tiny" / "test_hidden.py", "7.5)", "7.5, what='it')") == {"checks changed"}
-    assert change(course / "assignments" / "tiny" / "test_public.py", "Multiply", "Think") == {"checks changed"}
+    assert change(course / "course.yaml", "memory: 256 MiB", "memory: 512 MiB") == {"assignment changed"}
+    assert change(course / "solutions" / "tiny" / "tiny.py", "return sum", "return 0 + sum") == {"assignment changed"}
+    hidden, public = (
+        course / "solutions" / "tiny" / "test_hidden.py",
+        course / "assignments" / "tiny" / "test_public.py",
+    )
+    assert change(hidden, "counter = student", "# a comment\n    counter = student") == set()
+    assert change(hidden, "calls, 2)", "calls, 2.0)", "counter") == {"checks changed"}
+    assert change(hidden, "7.5)", "7.5, what='it')", "total_values", "total_empty") == {"checks changed"}
+    assert change(public, "Multiply", "Think", "scale_values", "scale_contract", "scale_gradient") == {"checks changed"}
     (course / "assignments" / "tiny" / "given.py").write_text("")
-    assert due() == {"checks changed"}
+    assert due() == {"assignment changed"}
 
 
 def test_a_gradebook_that_is_behind_is_brought_up_to_date(course):

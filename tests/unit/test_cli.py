@@ -162,10 +162,10 @@ def test_a_missing_course_is_told(tmp_path, monkeypatch, capsys):
 
 def test_a_stopped_run_puts_the_signal_back():
     """SIGTERM means Ctrl-C while a class is being marked, and what it meant before afterwards."""
-    from grader.cli.grade import _stoppable
+    from grader.cli.grade import stoppable
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), _stoppable():
+    with pytest.raises(KeyboardInterrupt), stoppable():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
 
