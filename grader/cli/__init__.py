@@ -76,7 +76,7 @@ def run(argv: list[str]) -> int:
     """Run one command; its exit code. Every error that a person can mend ends here, as a sentence."""
     from grader.errors import GraderError
 
-    as_json = "--json" in argv
+    as_json = "--json" in argv or "--events" in argv
     try:
         result: Any = cli.main(args=argv, prog_name="grader", standalone_mode=False)
     except click.exceptions.Exit as stop:

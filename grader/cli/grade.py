@@ -40,6 +40,7 @@ __all__ = ["grade", "mark_class", "set_behind", "stoppable", "sync_gradebook"]
 @click.option("--force", is_flag=True, help="Mark again even what has not changed.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a student's check failed.")
 @click.option("--no-gradebook", is_flag=True, help="Journal only; the gradebook can be made from it later.")
+@click.option("--events", is_flag=True, help="Print JSON lines as things happen; the last one is the result.")
 @as_json
 def grade(
     assignment: str | None,
@@ -51,6 +52,7 @@ def grade(
     force: bool,
     strict: bool,
     no_gradebook: bool,
+    events: bool,
     as_json: bool,
 ) -> int:
     """Mark the submissions of ASSIGNMENT that are new or changed.
@@ -64,13 +66,16 @@ def grade(
         chosen,
         gradebook=not no_gradebook,
         quiet=as_json,
+        events=events,
         students=students,
         sandbox=sandbox,
         seed=seed,
         workers=workers,
         force=force,
     )
-    if as_json:
+    if events:
+        echo_json({"event": "end"} | summary(outcome))
+    elif as_json:
         echo_json(summary(outcome))
     else:
         from grader.cli.table import class_table
@@ -83,16 +88,23 @@ def grade(
 
 
 def mark_class(
-    course: Course, assignment: Assignment, *, gradebook: bool = True, quiet: bool = False, **wishes: Any
+    course: Course,
+    assignment: Assignment,
+    *,
+    gradebook: bool = True,
+    quiet: bool = False,
+    events: bool = False,
+    **wishes: Any,
 ) -> Outcome:
-    """Mark with progress on stderr, then bring the gradebook up to date, also when the run is stopped half-way."""
+    """Mark with progress, then bring the gradebook up to date, also when the run is stopped half-way."""
     from grader.cli.progress import watching
     from grader.errors import RunInterrupted
     from grader.jobs import mark
 
     console = stderr()
+    quiet = quiet or events
     try:
-        with stoppable(), watching(console, assignment.title, quiet=quiet) as shown:
+        with stoppable(), watching(console, assignment.title, quiet=quiet, events=events) as shown:
 
             def listener(event: Event) -> None:
                 if event.kind == "start" and (event.total or event.sums):

@@ -264,7 +264,8 @@ def test_a_changed_submission_is_marked_again(course):
     hand_in(course, "new", notebook(total=TOTAL.replace("sum(numbers)", "max(numbers)")))
     done = grader(course, "grade", "--seed", SEED, NO_COLOR="1", TERM="xterm-256color")
     assert done.returncode == 0
-    assert done.stderr.splitlines()[0] == (f"A tiny assignment: 2 to mark, {len(MARKS) - 1} unchanged; making ready …")
+    first = rf"A tiny assignment: 2 to mark, {len(MARKS) - 1} unchanged; \d+ at a time \(.+\); making ready …"
+    assert re.fullmatch(first, done.stderr.splitlines()[0])
     assert re.fullmatch(r"2/2 marked \(\d+/min, 0 s left\)", done.stderr.splitlines()[-1])
     assert "\x1b" not in done.stdout + done.stderr
     assert re.search(rf"2 marked in [\d.]+ s, {len(MARKS) - 1} unchanged. Run seed {SEED}.", done.stdout)

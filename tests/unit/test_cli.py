@@ -242,7 +242,9 @@ EVENTS = [
     Event(kind="begin", student="\x1b[31mada", total=2),
     Event(kind="begin", student="ben", total=2),
     Event(kind="record", student="ben", record=record("ben"), done=1, total=2),
-    Event(kind="record", student="\x1b[31mada", record=record("\x1b[31mada", held=True), done=2, total=2),
+    Event(
+        kind="record", student="\x1b[31mada", record=record("\x1b[31mada", held=True, flags=("held",)), done=2, total=2
+    ),
     Event(kind="end", done=2, total=2),
 ]
 
@@ -268,6 +270,49 @@ def test_progress_on_a_terminal_is_live_and_safe():
     said = progress(terminal=True)
     assert "2/2" in said
     assert "\x1b[31mada" not in said
+
+
+def test_progress_says_what_is_held_and_why():
+    """A held submission is named with its reason, on a terminal and in a log; what limits the run is said first."""
+    assert "Held: �[31mada: held" in progress(terminal=False)
+    console = Console(file=io.StringIO(), force_terminal=False, width=100)
+    with watching(console, "An assignment", quiet=False) as listener:
+        listener(Event(kind="start", total=2, at_a_time=3, why="memory, 2148 MiB each"))
+    assert "2 to mark, 0 unchanged; 3 at a time (memory, 2148 MiB each); making ready" in console.file.getvalue()
+
+
+def test_the_rate_is_that_of_the_last_submissions(monkeypatch):
+    """The time left follows from how fast it goes now, not an hour ago; who takes long is named."""
+    from grader.cli import progress as module
+
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    pace = module._Pace("x")
+    pace.note(Event(kind="start", total=200))
+    pace.note(Event(kind="ready", total=200))
+    assert pace.rate() == ""
+    pace.note(Event(kind="begin", student="zoe", total=200))
+    for number in range(100):  # a minute each, then two seconds each
+        clock[0] += 60 if number < 40 else 2
+        pace.note(Event(kind="record", student="b", record=record("b"), done=number + 1, total=200))
+    assert pace.rate() == "30/min, 3 min left"
+    assert pace.now() == "zoe (42 min)"
+    clock[0] += 100
+    assert pace.rate() == "15/min, 7 min left"
+
+
+def test_events_are_json_lines(capsys):
+    """For other programs: one JSON object a line, with what is known at that time."""
+    with watching(Console(file=io.StringIO()), "An assignment", quiet=True, events=True) as listener:
+        for event in EVENTS:
+            listener(event)
+    said = capsys.readouterr().out
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [line["event"] for line in lines] == ["start", "ready", "begin", "begin", "record", "record"]
+    assert (lines[0]["to_mark"], lines[0]["unchanged"], lines[2]["student"]) == (2, 3, "\x1b[31mada")
+    assert (lines[4]["held"], lines[4]["done"], lines[4]["total"], lines[5]["left_s"]) == (None, 1, 2, 0.0)
+    assert lines[5]["held"] == "held"
+    assert "\x1b" not in said
 
 
 def test_progress_can_be_silent():
