@@ -83,6 +83,11 @@ class Marker(Protocol):
         """Submissions that it marks at a time; it may have some more."""
         ...
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """What a person should know of the run, a sentence each."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None: ...
@@ -257,7 +262,7 @@ def mark(
         kept = [record for record in kept if record not in sums] if sums else kept
         order, why = order_of(course, assignment, sandbox=sandbox, seed=seed, workers=workers, reference=reference)
         start = Event(kind="start", total=len(todo), unchanged=len(kept), sums=len(sums))
-        listener(replace(start, at_a_time=order["workers"], why=why))
+        listener(replace(start, at_a_time=order["workers"], why=why) if marker is None else start)
         marked = [_rescore(record, assignment, current, journal) for record in sums]
 
         def keep(record: Record) -> None:
@@ -275,7 +280,7 @@ def mark(
             seconds=time.monotonic() - started,
             sandbox=run.sandbox,
             first_s=run.first_s,
-            notices=journal.notices,
+            notices=(*journal.notices, *run.notices),
         )
     listener(Event(kind="end", done=len(outcome.marked), total=len(todo), unchanged=len(kept)))
     return outcome
@@ -332,6 +337,7 @@ class MarkerProcess:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.lanes = int(order["workers"])
+        self.notices: tuple[str, ...] = ()
         ours, theirs = socket.socketpair()
         self._link = Connection(ours.detach())
         self._process = None
@@ -435,6 +441,7 @@ class Run:
         self.done = 0
         self.sandbox = ""
         self.first_s = 0.0
+        self.notices: tuple[str, ...] = ()
 
     def work(self, marker: Marker) -> None:
         """Feed a marker until everything is marked."""
@@ -446,6 +453,7 @@ class Run:
                 self.first_s = time.monotonic() - started
                 self.listener(Event(kind="ready", total=self.total))
                 self._feed(marker)
+                self.notices = tuple(marker.notices)
         except Gone:
             raise InternalError(f"the marker process ended; {self._kept()}", remedy=remedy) from None
         except KeyboardInterrupt:

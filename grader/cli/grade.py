@@ -22,10 +22,10 @@ from grader.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from grader.config import Assignment, Course
-    from grader.jobs import Event, Outcome
+    from grader.jobs import Event, Marker, Outcome
 
 __all__ = ["grade", "mark_class", "set_behind", "stoppable", "sync_gradebook"]
 
@@ -40,6 +40,10 @@ __all__ = ["grade", "mark_class", "set_behind", "stoppable", "sync_gradebook"]
 @click.option("--force", is_flag=True, help="Mark again even what has not changed.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a student's check failed.")
 @click.option("--no-gradebook", is_flag=True, help="Journal only; the gradebook can be made from it later.")
+@click.option("--cluster", metavar="ADDRESS", help="Mark on this Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")
+@click.option(
+    "--gpu-share", type=click.FloatRange(0, 8, min_open=True), default=1.0, help="GPUs a submission, on a cluster."
+)
 @click.option("--events", is_flag=True, help="Print JSON lines as things happen; the last one is the result.")
 @as_json
 def grade(
@@ -52,6 +56,8 @@ def grade(
     force: bool,
     strict: bool,
     no_gradebook: bool,
+    cluster: str | None,
+    gpu_share: float,
     events: bool,
     as_json: bool,
 ) -> int:
@@ -72,6 +78,7 @@ def grade(
         seed=seed,
         workers=workers,
         force=force,
+        marker=None if cluster is None else _on_cluster(cluster, course, chosen, workers, gpu_share),
     )
     if events:
         echo_json({"event": "end"} | summary(outcome))
@@ -85,6 +92,21 @@ def grade(
         console.print(sentence(outcome))
     failed = any(result.verdict != "PASS" for record in outcome.records for result in record.checks)
     return 1 if strict and failed else 0
+
+
+def _on_cluster(
+    address: str, course: Course, assignment: Assignment, workers: int | None, gpu_share: float
+) -> Callable[[dict[str, Any]], Marker]:
+    """What makes a cluster of an order."""
+
+    def make(order: dict[str, Any]) -> Marker:
+        from grader.cluster import Cluster
+
+        return Cluster(
+            order, address=address, course=course, assignment=assignment, workers=workers, gpu_share=gpu_share
+        )
+
+    return make
 
 
 def mark_class(
