@@ -79,6 +79,7 @@ class Round:
     doubled: int = 0
     wrong: list[str] = field(default_factory=list)
     """Whatever else is not as it should be, a sentence each."""
+    marks: Marks | None = None
 
 
 @dataclass(slots=True)
