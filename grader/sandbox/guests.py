@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from grader.guest.confine import cpu_limit_s
 from grader.sandbox.base import Exit, ExitCause, Limits, Usage
-from grader.sandbox.watch import machine_oom_kills
+from grader.sandbox.watch import machine_oom_kills, waited_s
 
 __all__ = ["Channel", "Meter", "ZygoteGuest", "readable"]
 
@@ -115,6 +115,14 @@ class ZygoteGuest:
     def usage(self) -> Usage:
         """What the tree has used so far."""
         return self._last if self._exit is not None else self._sample()
+
+    def waited_s(self) -> float:
+        """How long it was ready to run and had no core."""
+        from grader.sandbox.zygotes import pid_of  # which imports this module
+
+        with contextlib.suppress(OSError):
+            return waited_s(pid_of(self._pidfd))
+        return 0.0
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the guest's main thread."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from grader.sandbox.base import Usage
 
-__all__ = ["TreeWatch", "machine_oom_kills"]
+__all__ = ["TreeWatch", "machine_oom_kills", "waited_s"]
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -31,6 +31,28 @@ def machine_oom_kills() -> int:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def waited_s(pid: int) -> float:
+    """How long the thread of a tree that waited longest was ready to run and had no core; 0 where nobody counts."""
+    longest = 0
+    for each in _tree(pid):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for thread in os.listdir(f"/proc/{each}/task"):
+                longest = max(longest, int(Path(f"/proc/{each}/task/{thread}/schedstat").read_text().split()[1]))
+    return longest / 1e9
+
+
+def _tree(root: int) -> list[int]:
+    """A process and all that descend from it."""
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                todo += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
 
 
 class TreeWatch:
@@ -49,7 +71,7 @@ class TreeWatch:
         cpu = 0.0
         sizes: dict[int, int] = {}
         threads = 0
-        for pid in self._tree():
+        for pid in _tree(self._pid):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 cpu += sum(int(ticks) for ticks in fields[11:15]) * _TICK_S  # own and of children waited for
@@ -72,16 +94,6 @@ class TreeWatch:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _tree(self) -> list[int]:
-        found, todo = [], [self._pid]
-        while todo:
-            pid = todo.pop()
-            found.append(pid)
-            with contextlib.suppress(OSError):
-                for thread in os.listdir(f"/proc/{pid}/task"):
-                    todo += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
-        return found
 
     def _grown(self, pid: int) -> int:
         """Writable memory of one process beyond what it inherited: private, and shared between processes."""
@@ -110,7 +122,7 @@ class TreeWatch:
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(largest)
             try:
-                if largest in self._tree():  # still the same process, now that the handle holds it
+                if largest in _tree(self._pid):  # still the same process, now that the handle holds it
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     self._kills += 1
             finally:
