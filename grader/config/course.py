@@ -164,7 +164,7 @@ class LimitSettings(_Model):
     cells_s: Seconds = Field(default=120.0, alias="cells", gt=0, json_schema_extra={"default": "2 min"})
     """Time for all cells of the notebook together."""
     wall_s: Seconds = Field(default=600.0, alias="wall", gt=0, json_schema_extra={"default": "10 min"})
-    """Time for the whole submission, cells and checks: the backstop behind the others."""
+    """Time for the whole submission, cells and checks, without its waits for a core: the backstop behind the others."""
     cpu_s: Seconds = Field(default=300.0, alias="cpu", gt=0, json_schema_extra={"default": "5 min"})
     """Processor time of all processes of the submission together."""
     memory_bytes: Bytes = Field(default=2 << 30, alias="memory", json_schema_extra={"default": "2 GiB"})

@@ -106,7 +106,7 @@ class Guest(Protocol):
         """What the tree has used so far; the last sample once it is gone."""
 
     def waited_s(self) -> float:
-        """How long it was ready to run and had no core since it began: what a busy machine took from its wall time."""
+        """How long its living threads, added up, were ready to run and had no core: what a busy machine took away."""
 
     def interrupt(self) -> None:
         """Send SIGINT to the guest's init (a KeyboardInterrupt in the running cell)."""

@@ -117,7 +117,7 @@ class ZygoteGuest:
         return self._last if self._exit is not None else self._sample()
 
     def waited_s(self) -> float:
-        """How long it was ready to run and had no core."""
+        """How long its living threads were ready to run and had no core."""
         from grader.sandbox.zygotes import pid_of  # which imports this module
 
         with contextlib.suppress(OSError):

@@ -34,13 +34,13 @@ def machine_oom_kills() -> int:
 
 
 def waited_s(pid: int) -> float:
-    """How long the thread of a tree that waited longest was ready to run and had no core; 0 where nobody counts."""
-    longest = 0
+    """How long the threads of a tree, added up, were ready to run and had no core; 0 where nobody counts."""
+    waited = 0
     for each in _tree(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
             for thread in os.listdir(f"/proc/{each}/task"):
-                longest = max(longest, int(Path(f"/proc/{each}/task/{thread}/schedstat").read_text().split()[1]))
-    return longest / 1e9
+                waited += int(Path(f"/proc/{each}/task/{thread}/schedstat").read_text().split()[1])
+    return waited / 1e9
 
 
 def _tree(root: int) -> list[int]:

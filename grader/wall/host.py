@@ -73,7 +73,8 @@ class Wall(Peer):
         self._next_tick = 0.0
         self._oom_kills = 0 if guest is None else guest.usage().oom_kills
         self._cpu_start = 0.0
-        self._excused_s = 0.0
+        self._asked_s = 0.0
+        self._waited_s = self._excused_s = 0.0 if guest is None else guest.waited_s()
         self.overrun = ""
         self.extend(seconds)
 
@@ -119,6 +120,7 @@ class Wall(Peer):
         del deadline  # the wall has one of its own, which ``_tick`` watches
         if self.fault is not None:
             raise self.fault
+        outermost, asked = not self._waiting, time.monotonic()
         try:
             answer = super().ask(op, args, kwargs, options=options, fd=fd)
         except WireError as error:
@@ -131,8 +133,22 @@ class Wall(Peer):
             ):
                 self.spoil(fault)
             raise
+        finally:
+            if outermost:
+                self._asked_s += time.monotonic() - asked
         self.replies += 1
         return answer
+
+    def asked_s(self) -> float:
+        """How long the guest had the word since the wall was made or ``used_s`` was called."""
+        return self._asked_s
+
+    def used_s(self) -> float:
+        """The same without what it waited for a core meanwhile; counted from here on."""
+        waited_s = self._waited_s if self.guest is None else self.guest.waited_s()
+        used_s = max(0.0, self._asked_s - max(0.0, waited_s - self._waited_s))
+        self._asked_s, self._waited_s = 0.0, waited_s
+        return used_s
 
     def violated(self, error: WireError) -> StudentFault | SandboxLost:
         """A guest that breaks the protocol is not talked to any more."""
@@ -159,7 +175,7 @@ class Wall(Peer):
                 self._overrun(f"Your code used more than {self.cpu_limit_s:g} s of computing time.")
 
     def _excused(self) -> bool:
-        """Whether the guest stood in line for a core meanwhile: that time does not count, and is given once."""
+        """Whether the guest stood in line for a core since the wall was made: that is given back, once."""
         if self.guest is None or self.interrupted:
             return False
         waited_s = self.guest.waited_s()

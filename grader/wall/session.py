@@ -42,6 +42,8 @@ class Budget:
     """Computing time of all cells together."""
     check_s: float = 10.0
     """Computing time of one check."""
+    submission_s: float = 600.0
+    """Time in which the submission has the word, cells and checks; waits for a core or for a guest are ours."""
     output_bytes: int = 1 << 20
     """Text kept of one cell."""
 
@@ -91,11 +93,8 @@ class Session:
     _base: Wall | None = None
     _forks: bool = True
     _check: Wall | None = None
-    _deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """The time of the whole submission runs from here, whatever is started again on the way."""
-        self._deadline = time.monotonic() + self.limits.wall_s
+    _used_s: float = 0.0
+    """Of the submission's time, by walls that are closed."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,20 +107,19 @@ class Session:
     def load(self, cells: Sequence[CodeCell]) -> dict[int, CellResult]:
         """Run the cells in order; what each did, by index. Raises SandboxLost if the sandbox fails."""
         results: dict[int, CellResult] = {}
-        spent = 0.0
         while True:
+            spent = self._computed_s()
             todo = [cell for cell in cells if cell.index not in results]
             if not todo:
                 break
-            if self.restarts > MAX_RESTARTS or spent > self.budget.cells_s:
-                why = "it was stopped too often" if self.restarts > MAX_RESTARTS else "all its time was used up"
-                note = f"Not run: the cells above took the notebook down, and {why}."
+            if self.restarts > MAX_RESTARTS or spent > self.budget.cells_s or self._out_of_time():
+                why = "took the notebook down too often" if self.restarts > MAX_RESTARTS else "used up all its time"
+                note = f"Not run: the cells above {why}."
                 results |= {cell.index: _unrun(cell, note) for cell in todo}
                 break
             if self._base is None and not self._start():
                 continue
             result, alive = self._run(todo[0], self.budget.cells_s - spent)
-            spent += result.seconds
             results[todo[0].index] = result
             if alive:
                 self._cells.append(todo[0])
@@ -197,10 +195,27 @@ class Session:
         self.restarts += 1
         self._release()
 
-    def _release(self) -> None:
+    def _computed_s(self) -> float:
+        """Computing time of all guests so far."""
+        return self.cpu_s + (0.0 if self._guest is None else self._guest.usage().cpu_s)
+
+    def _out_of_time(self) -> bool:
+        """Whether the time of the whole submission is used up."""
+        walls = [wall for wall in {self._base, self._check} if wall is not None]
+        if self._used_s + sum(wall.asked_s() for wall in walls) > self.budget.submission_s:
+            self._used_s += sum(wall.used_s() for wall in walls)
+        return self._used_s > self.budget.submission_s
+
+    def _close_check(self) -> None:
         if self._check is not None and self._check is not self._base:
+            self._used_s += self._check.used_s()
             self._check.close()
         self._check = None
+
+    def _release(self) -> None:
+        self._close_check()
+        if self._base is not None:
+            self._used_s += self._base.used_s()
         if self._guest is not None:
             usage = self._guest.usage()
             self.peak_bytes = max(self.peak_bytes, usage.peak_memory_bytes)
@@ -219,15 +234,13 @@ class Session:
             OutOfTime: the time of the whole submission is used up.
             SandboxLost: the sandbox fails.
         """
-        if time.monotonic() > self._deadline:
+        if self._out_of_time():
             raise OutOfTime("All the time that a submission may take was used up before this check.")
         plain = None if policy is None else [list(policy.names), list(policy.ops), policy.instead]
         for _ in range(3):
-            if self._check is not None and self._check is not self._base:
-                self._check.close()
-                self._check = None
-            elif self._check is not None:
+            if self._check is not None and self._check is self._base:
                 self._release()
+            self._close_check()
             gone = self._guest.poll() if self._guest is not None else None
             if gone is not None or (self._base is not None and self._base.fault is not None):
                 self._release()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "grader"
+START_S = 180
+REFUSES_S = 10
+"""An engine that ends sooner cannot run here; one that ends later has waited for its parts in vain."""
 PLACES = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
@@ -37,7 +40,27 @@ class Engine:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises SandboxUnavailable when it does not."""
+        """Start it and wait until it answers. Raises SandboxUnavailable when it does not.
+
+        It gives up by itself when its own parts are slow to come, as on a busy machine or after a kill: then once more.
+        """
+        deadline = time.monotonic() + START_S
+        while True:
+            begun = time.monotonic()
+            self._launch()
+            while self.process is not None and self.process.poll() is None:
+                try:
+                    docker_engine.connect().close()
+                except SandboxUnavailable:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
+                else:
+                    return
+            if time.monotonic() > deadline or time.monotonic() < begun + REFUSES_S:
+                raise SandboxUnavailable("the Docker engine ended as soon as it was started")
+
+    def _launch(self) -> None:
         said = (self.folder / "said").open("ab")
         places = {"data-root": CACHE / "docker", "exec-root": self.folder / "exec", "pidfile": self.folder / "pid"}
         options = [f"--{name}={place}" for name, place in places.items()]
@@ -46,16 +69,6 @@ class Engine:
             self.process = subprocess.Popen(
                 ["dockerd", *options], stdout=said, stderr=said, env={**os.environ, "PATH": PLACES}
             )
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                docker_engine.connect().close()
-            except SandboxUnavailable:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -71,7 +84,10 @@ def own_engine() -> Iterator[Engine]:
     """A running engine, which ``DOCKER_HOST`` names meanwhile. Raises SandboxUnavailable with what it said."""
     CACHE.mkdir(parents=True, exist_ok=True)
     before = os.environ.get("DOCKER_HOST")
-    with tempfile.TemporaryDirectory(prefix="grader-docker-") as folder, (CACHE / "docker.lock").open("w") as lock:
+    with (
+        tempfile.TemporaryDirectory(prefix="grader-docker-", ignore_cleanup_errors=True) as folder,
+        (CACHE / "docker.lock").open("w") as lock,
+    ):
         made = Engine(Path(folder))
         os.environ["DOCKER_HOST"] = f"unix://{made.socket}"
         fcntl.flock(lock, fcntl.LOCK_EX)  # one engine at a time on these images

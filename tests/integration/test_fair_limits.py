@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -10,7 +11,8 @@ from grader.sandbox.base import Limits
 from grader.sandbox.bubblewrap import BubblewrapSandbox, obstacle
 from grader.sandbox.zygotes import pid_of
 from grader.wall.faults import OutOfTime
-from grader.wall.host import Wall
+from grader.wall.host import Student, Wall
+from grader.wall.session import Budget, CodeCell, Session
 
 pytestmark = pytest.mark.skipif(obstacle() is not None, reason=f"no bubblewrap sandbox here: {obstacle()}")
 
@@ -67,3 +69,52 @@ def test_a_guest_that_sleeps_is_out_of_time(guest):
     wall.extend(1.0, 5.0)
     with pytest.raises(OutOfTime, match="still running after 1 s"):
         wall.request("cell", [0, "import time\ntime.sleep(60)"], options={"output_bytes": 100})
+
+
+class Slow:
+    """A sandbox whose guests take a while to come."""
+
+    def __init__(self, sandbox):
+        self.sandbox = sandbox
+
+    def spawn(self, limits):
+        time.sleep(0.6)
+        return self.sandbox.spawn(limits)
+
+
+NAP = "import time\ndef nap(seconds):\n    time.sleep(seconds)"
+THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
+
+
+def session_of(sandbox, *sources):
+    """A notebook of these cells, loaded, with one second for the whole submission."""
+    session = Session(sandbox=sandbox, limits=Limits(wall_s=120), budget=Budget(submission_s=1.0))
+    session.load([CodeCell(index=index, source=source) for index, source in enumerate(sources)])
+    return session
+
+
+def test_the_wait_for_a_guest_is_not_the_students(sandbox):
+    """A notebook with a thread is loaded anew for each check: that its guests come late costs it nothing."""
+    with session_of(Slow(sandbox), NAP, THREAD) as session:
+        for number in range(4):
+            wall = session.for_check(number)
+            Student(wall).nap(0.01)
+        assert session.remarks == ["the notebook started threads, so it was loaded anew for each check"]
+
+
+def test_what_checks_wait_for_the_student_adds_up(sandbox):
+    """Whoever sleeps in every check has used up the time of the submission at last."""
+    with session_of(sandbox, NAP) as session:
+        for number in range(2):
+            Student(session.for_check(number)).nap(0.6)
+        with pytest.raises(OutOfTime, match="All the time that a submission may take was used up"):
+            session.for_check(2)
+
+
+def test_what_cells_sleep_adds_up(sandbox):
+    """Cells that sleep use no computing time, and yet not all of them are run."""
+    session = Session(sandbox=sandbox, limits=Limits(wall_s=120), budget=Budget(submission_s=1.0))
+    with session:
+        cells = [CodeCell(index=index, source="import time\ntime.sleep(0.6)") for index in range(4)]
+        statuses = [result.status for result in session.load(cells).values()]
+    assert statuses == ["ok", "ok", "not-run", "not-run"]
