@@ -391,7 +391,8 @@ def test_any_bytes_in_a_journal(tmp_path_factory, count, junk, cut, data):
         assert error.place.file.endswith("journal.jsonl")
         assert error.place.line is not None
     else:
-        assert after == [*before, bare(make("last"))]
+        assert (after[: len(before)], after[-1]) == (before, bare(make("last")))
+        assert len(after) - len(before) <= 2  # the writer also mends a line that lacks nothing but its end
 
 
 def test_full_disk_takes_nothing_along(journal, monkeypatch):
