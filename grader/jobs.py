@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from grader import errors
 from grader.errors import InternalError, Place, RunInterrupted, UsageError
-from grader.gradebook.codec import load, load_cells
+from grader.gradebook.codec import load, load_cells, whole_text
 from grader.gradebook.journal import Journal
 from grader.lanes import lanes_for
 from grader.marker import LENGTH, pack, unpack
@@ -193,7 +193,7 @@ def queue(
     todo, kept = [], []
     for student, place in found:
         submission = load_submission(student, place, assignment.name, course.root)
-        before = latest.get(submission.ref.student)
+        before = latest.get(whole_text(submission.ref.student))
         only = None if force else _again(before, submission, current)
         if only is not None and not only and before is not None:
             kept.append(before)
