@@ -425,6 +425,8 @@ class Run:
         listener: Callable[[Event], None],
         keep: Callable[[Record], None],
         journal: Journal,
+        *,
+        if_stopped: str | None = None,
     ) -> None:
         self.course = course
         self.assignment = assignment
@@ -437,6 +439,8 @@ class Run:
         self.listener = listener
         self.keep = keep
         self.journal = journal
+        self.if_stopped = if_stopped
+        """What is said of the marks when the run is stopped; how many are kept if None."""
         self.working: dict[int, _Flying] = {}
         self.done = 0
         self.sandbox = ""
@@ -446,7 +450,7 @@ class Run:
     def work(self, marker: Marker) -> None:
         """Feed a marker until everything is marked."""
         started = time.monotonic()
-        remedy = "run the same command again: it goes on from there"
+        remedy = "run the same command again" + ("" if self.if_stopped else ": it goes on from there")
         try:
             with marker:
                 self.sandbox = marker.ready()
@@ -460,7 +464,7 @@ class Run:
             raise RunInterrupted(f"stopped; {self._kept()}", remedy=remedy) from None
 
     def _kept(self) -> str:
-        return f"{self.done} of {self.total} submissions are marked and kept"
+        return self.if_stopped or f"{self.done} of {self.total} submissions are marked and kept"
 
     def _feed(self, marker: Marker) -> None:
         number = 0
