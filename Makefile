@@ -9,7 +9,7 @@ STAMP := $(VENV)/.ready
 help:
 	@echo "make demo    set everything up and mark a sample class"
 	@echo "make test    set everything up and run every check and test"
-	@echo "make bench   our speed beside nbgrader's, on this machine"
+	@echo "make bench   every benchmark, on this machine (hours)"
 	@echo "make release generate the students' notebooks from their solutions"
 
 demo: setup
@@ -40,6 +40,11 @@ layers: setup
 bench: setup
 	$(BIN)/python benchmarks/class_of_20.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/hostile_class.py
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/kill_rounds.py
+	$(BIN)/python benchmarks/fault_rounds.py
 
 release: setup
 	$(BIN)/grader release

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from grader import errors
 from grader.errors import InternalError, Place, RunInterrupted, UsageError
-from grader.gradebook.codec import load, load_cells
+from grader.gradebook.codec import load, load_cells, whole_text
 from grader.gradebook.journal import Journal
 from grader.lanes import lanes_for
 from grader.marker import LENGTH, pack, unpack
@@ -193,7 +193,7 @@ def queue(
     todo, kept = [], []
     for student, place in found:
         submission = load_submission(student, place, assignment.name, course.root)
-        before = latest.get(submission.ref.student)
+        before = latest.get(whole_text(submission.ref.student))
         only = None if force else _again(before, submission, current)
         if only is not None and not only and before is not None:
             kept.append(before)
@@ -425,6 +425,8 @@ class Run:
         listener: Callable[[Event], None],
         keep: Callable[[Record], None],
         journal: Journal,
+        *,
+        if_stopped: str | None = None,
     ) -> None:
         self.course = course
         self.assignment = assignment
@@ -437,6 +439,8 @@ class Run:
         self.listener = listener
         self.keep = keep
         self.journal = journal
+        self.if_stopped = if_stopped
+        """What is said of the marks when the run is stopped; how many are kept if None."""
         self.working: dict[int, _Flying] = {}
         self.done = 0
         self.sandbox = ""
@@ -446,7 +450,7 @@ class Run:
     def work(self, marker: Marker) -> None:
         """Feed a marker until everything is marked."""
         started = time.monotonic()
-        remedy = "run the same command again: it goes on from there"
+        remedy = "run the same command again" + ("" if self.if_stopped else ": it goes on from there")
         try:
             with marker:
                 self.sandbox = marker.ready()
@@ -460,7 +464,7 @@ class Run:
             raise RunInterrupted(f"stopped; {self._kept()}", remedy=remedy) from None
 
     def _kept(self) -> str:
-        return f"{self.done} of {self.total} submissions are marked and kept"
+        return self.if_stopped or f"{self.done} of {self.total} submissions are marked and kept"
 
     def _feed(self, marker: Marker) -> None:
         number = 0

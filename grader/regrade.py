@@ -107,7 +107,9 @@ def regrade(
         listener(Event(kind="start", total=len(jobs), at_a_time=order["workers"], why=why))
         fresh: list[Record] = []
         if jobs:
-            Run(course, assignment, current, jobs, listener, fresh.append, journal).work(marker(order))
+            kept = "no mark was changed"
+            run = Run(course, assignment, current, jobs, listener, fresh.append, journal, if_stopped=kept)
+            run.work(marker(order))
         listener(Event(kind="end", done=len(jobs), total=len(jobs)))
         fresh.sort(key=lambda record: record.submission.student)
         found = [

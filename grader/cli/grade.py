@@ -42,7 +42,12 @@ __all__ = ["grade", "mark_class", "set_behind", "stoppable", "sync_gradebook"]
 @click.option("--no-gradebook", is_flag=True, help="Journal only; the gradebook can be made from it later.")
 @click.option("--cluster", metavar="ADDRESS", help="Mark on this Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")
 @click.option(
-    "--gpu-share", type=click.FloatRange(0, 8, min_open=True), default=1.0, help="GPUs a submission, on a cluster."
+    "--gpu-share",
+    type=click.FloatRange(0, 8, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="GPUS",
+    help="GPUs a submission, on a cluster.",
 )
 @click.option("--events", is_flag=True, help="Print JSON lines as things happen; the last one is the result.")
 @as_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ def regrade(
     )
 
     def confirm(found: Regraded) -> bool:
+        progress.close()  # it would write over the question
         if not as_json:
             _show(found)
         agreed = yes or (bool(found.differences) and not as_json and sys.stdin.isatty() and _ask(found))
@@ -93,7 +95,8 @@ def regrade(
             set_behind(course, chosen)
         return agreed
 
-    with stoppable(), watching(stderr(), chosen.title, quiet=as_json) as shown:
+    with stoppable(), contextlib.ExitStack() as progress:
+        shown = progress.enter_context(watching(stderr(), chosen.title, quiet=as_json))
         done = run(
             course,
             chosen,

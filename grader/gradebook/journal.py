@@ -29,13 +29,12 @@ from typing import TYPE_CHECKING, Self
 from grader.errors import InternalError, JournalError, Place
 from grader.gradebook.codec import CodecError, Head, dump, dump_cells, load, load_cells, load_head, whole_text
 from grader.gradebook.lock import WriterLock
-from grader.model import RecordStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from grader.model import CellResult, Record, SubmissionRef
+    from grader.model import CellResult, Record
 
 __all__ = ["Journal"]
 
@@ -191,20 +190,6 @@ class Journal:
         """Every record of one student and assignment, oldest first."""
         self._refreshed()
         return tuple(self._load(self._by_key.get((whole_text(assignment), whole_text(student)), [])))
-
-    def unchanged(self, ref: SubmissionRef, assignment_sha256: str) -> Record | None:
-        """The latest record of ``ref``'s student if marking again would say the same; None if it must be marked.
-
-        The same means: the same bytes, the same checks and settings, and not held. A later hand-in of the same bytes
-        changes nothing.
-        """
-        self._refreshed()
-        entries = self._by_key.get((whole_text(ref.assignment), whole_text(ref.student)))
-        if not entries:
-            return None
-        head = entries[-1].head
-        same = (head.submission.sha256, head.assignment_sha256) == (ref.sha256, assignment_sha256)
-        return next(self._load(entries[-1:])) if same and head.status is RecordStatus.FINAL else None
 
     def cells(self, record: Record) -> tuple[CellResult, ...]:
         """The executed cells of a record that was read from this journal."""

@@ -1,10 +1,14 @@
 """``grader regrade`` and ``grader grade`` after a change, through the real sandbox: what is marked again, and how."""
 
+import contextlib
 import json
+import os
+import pty
 import sqlite3
+import subprocess
 
 import pytest
-from tiny_class import grader, hand_in, journal_lines, lay_out, notebook
+from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
 
 CLASS = {
     "ada": notebook(),
@@ -121,6 +125,46 @@ def test_regrade_shows_first_and_writes_when_told(course):
     report = grader(course, "report", "--json")
     page = (course / json.loads(report.stdout)["report"]).read_text()
     assert REASON in page
+
+
+def on_terminal(course, answer, *args):
+    """What a command writes to a terminal when its question is answered so, and its exit code."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command(*args), cwd=course, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(theirs)
+    written = b""
+    with contextlib.suppress(OSError), open(ours, "r+b", buffering=0) as screen:  # noqa: PTH123 - a descriptor has no path
+        while part := screen.read(1 << 16):
+            written += part
+            if b"[y/N]" in written and answer:
+                screen.write(answer)
+                answer = b""
+    return written.decode(), process.wait(60)
+
+
+def test_at_a_terminal_it_asks(course):
+    """What would change is on the screen when the question comes, nothing writes over it, and no means no."""
+    before = (course / "journal" / "records.jsonl").read_bytes()
+    path = course / "solutions" / "tiny" / "test_hidden.py"
+    was = path.read_text()
+    twice = "    counter.count()\n    counter.count()\n"
+    assert twice in was
+    path.write_text(was.replace(twice, twice[: len(twice) // 2]))
+    solution = course / "solutions" / "tiny" / "tiny.py"
+    known = solution.read_text()
+    solution.write_text(known.replace("calls += 1", "calls += 2"))
+    said, code = on_terminal(course, b"n\n", "regrade", "--check", "counter", "--student", "ada", "--reason", "?")
+    path.write_text(was)
+    solution.write_text(known)
+    assert code == 0, said
+    asked = said[said.index("verdict") :]
+    assert asked.index("PASS → FAIL") < asked.index("Write this? It changes 1 score. [y/N]: n")
+    assert "at a time" not in asked
+    assert "Nothing is written." in asked
+    assert (course / "journal" / "records.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_lone_surrogates_are_replaced(journal):
     (record,) = journal.records()
     assert (record.submission.student, record.message) == ("ad\ufffda", "\ufffd")
     assert journal.history("softmax-regression", "ad\udc80a") == (record,)
-    assert journal.unchanged(replace(record.submission, student="ad\udc80a"), "b" * 64) == record
+    assert journal.latest_of("softmax-regression") == {"ad\ufffda": record}
 
 
 @pytest.mark.parametrize(
@@ -228,31 +228,6 @@ def test_reading_is_strict(old, new):
     assert old in body
     with pytest.raises(CodecError):
         load(body.replace(old, new, 1))
-
-
-# ── not marking twice ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_unchanged_submission_is_recognised(journal):
-    """Same bytes, same checks: the record stands, even when the bytes were handed in again later."""
-    journal.append(make())
-    later = replace(make().submission, received_at="2026-04-01T00:00:00+00:00", name="A. Lovelace")
-    assert journal.unchanged(later, "b" * 64) == bare(make())
-
-
-@pytest.mark.parametrize(
-    "case", ["never marked", "other bytes", "other checks", "held", "marked with other bytes since"]
-)
-def test_what_must_be_marked(journal, case):
-    """A submission is marked when it or its checks changed, when the last record is held, or when it is new."""
-    ref = make().submission
-    if case != "never marked":
-        journal.append(replace(make(), status=RecordStatus.HELD, score=None) if case == "held" else make())
-    if case == "marked with other bytes since":
-        journal.append(make(sha="c" * 64))
-    if case == "other bytes":
-        ref = replace(ref, sha256="c" * 64)
-    assert journal.unchanged(ref, "d" * 64 if case == "other checks" else "b" * 64) is None
 
 
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -391,7 +366,8 @@ def test_any_bytes_in_a_journal(tmp_path_factory, count, junk, cut, data):
         assert error.place.file.endswith("journal.jsonl")
         assert error.place.line is not None
     else:
-        assert after == [*before, bare(make("last"))]
+        assert (after[: len(before)], after[-1]) == (before, bare(make("last")))
+        assert len(after) - len(before) <= 2  # the writer also mends a line that lacks nothing but its end
 
 
 def test_full_disk_takes_nothing_along(journal, monkeypatch):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from grader.checkfile import check_versions
+from grader.jobs import _again
 from grader.model import (
     CheckResult,
     CheckSpec,
@@ -21,6 +22,7 @@ from grader.model import (
 )
 from grader.revision import changes, merged, rescored, revised, with_dependents
 from grader.scoring import score
+from grader.submissions import Submission
 from grader.versions import Versions, stale
 
 RUBRIC = (ExerciseSpec(id="a", title="A", points=3), ExerciseSpec(id="b", title="B", points=1))
@@ -141,6 +143,29 @@ def test_stale_names_the_checks_that_changed():
     assert stale(mark, replace(NOW, setting="t")) is None
     assert stale(mark, replace(NOW, checks=NOW.checks | {"new": "v1"})) is None
     assert stale(replace(mark, setting_sha256=""), NOW) is None
+
+
+def handed_in(sha="1" * 64, **more):
+    ref = replace(record(P, P, P).submission, sha256=sha, **more)
+    return Submission(ref=ref, data=b"")
+
+
+@pytest.mark.parametrize(
+    ("before", "submission", "again"),
+    [
+        (None, handed_in(), None),
+        (record(P, P, P), handed_in(), frozenset()),
+        (record(P, P, P), handed_in(received_at="2026-04-01T00:00:00+00:00", name="A. L."), frozenset()),
+        (record(P, P, P), handed_in("2" * 64), None),
+        (record(P, P, B), handed_in(), None),
+        (record(P, P, P, setting_sha256="older"), handed_in(), None),
+        (record(P, P, P, specs=(replace(SPECS[0], source_hash="older"), *SPECS[1:])), handed_in(), {"gate", "more"}),
+    ],
+    ids=["never marked", "the same", "handed in again", "other bytes", "held", "other setting", "other check"],
+)
+def test_what_must_be_marked(before, submission, again):
+    """All of it when it is new, changed or held, or the assignment is another; else the checks that changed."""
+    assert _again(before, submission, NOW) == again
 
 
 def test_dependents_come_along():
