@@ -180,12 +180,13 @@ class _Lines(_Pace):
                 self.last = now
                 few = f" {self.start};" if self.start else ""
                 self.console.print(
-                    f"{self.title}: {event.total} to mark, {event.unchanged} unchanged;{few} making ready …"
+                    f"{self.title}: {event.total} to mark, {event.unchanged} unchanged;{few} making ready …",
+                    soft_wrap=True,
                 )
             elif event.kind == "record":
                 for student in self.held.keys() - self.told:
                     self.told.add(student)
-                    self.console.print(f"Held: {plain(student, 40)}: {plain(self.held[student])}")
+                    self.console.print(f"Held: {plain(student, 40)}: {plain(self.held[student])}", soft_wrap=True)
                 if now - self.last >= PLAIN_EVERY_S or event.done == event.total:
                     self._say(now)
 
@@ -195,7 +196,8 @@ class _Lines(_Pace):
         self.console.print(
             f"{self.done}/{self.total} marked"
             + (f" ({rate})" if rate else "")
-            + (f"; marking {running}" if running else "")
+            + (f"; marking {running}" if running else ""),
+            soft_wrap=True,
         )
 
     def _beat(self) -> None:
