@@ -7,7 +7,9 @@
     ├── SandboxUnavailable      5   no sandbox can be had on this machine
     ├── JournalError            6   the journal or the gradebook cannot be read or written
     ├── RunInterrupted          7   Ctrl-C, SIGTERM; what was marked is kept
-    └── InternalError           8   the grader itself is at fault; please report
+    ├── InternalError           8   the grader itself is at fault; please report
+    ├── ChangeError             9   what a pull request changes cannot be read
+    └── ForgeError             10   GitHub, GitLab or Gitea said no, or nothing
 
 Only ``grader.cli`` catches these and prints them. What goes wrong in a *submission* is never one of
 these: it is a verdict on the record (see ``grader.model.Verdict``).
@@ -18,7 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ChangeError",
     "CourseError",
+    "ForgeError",
     "GraderError",
     "InternalError",
     "JournalError",
@@ -111,3 +115,15 @@ class InternalError(GraderError):
     """The grader itself is at fault."""
 
     exit_code = 8
+
+
+class ChangeError(GraderError):
+    """What a pull request changes cannot be read: no repository, no such commit, no event that names one."""
+
+    exit_code = 9
+
+
+class ForgeError(GraderError):
+    """GitHub, GitLab or Gitea did not answer, or refused."""
+
+    exit_code = 10

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "regrade": ("grader.cli.regrade:regrade", "Mark a selection again and show what would change."),
     "feedback": ("grader.cli.feedback:feedback", "Write the students' feedback pages."),
     "report": ("grader.cli.report:report", "Write the class report."),
+    "ci": ("grader.cli.ci:ci", "Mark what a pull request hands in, and tell the marks."),
 }
 
 

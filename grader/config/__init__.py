@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from grader.config.course import (
     Assignment,
+    CISettings,
     Course,
     Defaults,
     Exercise,
@@ -22,6 +23,7 @@ from grader.config.yamlfile import dotted, read_yaml
 
 __all__ = [
     "Assignment",
+    "CISettings",
     "Course",
     "Defaults",
     "Exercise",

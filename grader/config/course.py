@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assignment",
+    "CISettings",
     "Course",
     "Defaults",
     "Exercise",
@@ -340,6 +341,21 @@ class Paths(_Model):
     """Class reports and audits."""
 
 
+class CISettings(_Model):
+    """How pull requests are marked: `grader ci`."""
+
+    layout: Literal["repository", "folder"] = "repository"
+    """Where a change has its notebooks: `repository` (`<assignment>/<assignment>.ipynb`, the student is the author of
+    the pull request) or `folder` (`<student>/<assignment>/<assignment>.ipynb`; the author may change one folder)."""
+    students: dict[str, str] = Field(default={}, json_schema_extra={"default": {}})
+    """Student ids by account, such as `{octocat: ada}`; of everybody else the account is the id."""
+    comment: bool = True
+    """Whether a comment with the marks is written to the pull request, and later updated. Everybody who can see the
+    pull request can read it."""
+    annotations: bool = True
+    """Whether checks that did not pass are shown at the notebook's lines (GitHub)."""
+
+
 class Course(_Model):
     """A course: the whole of `course.yaml`."""
 
@@ -355,6 +371,8 @@ class Course(_Model):
     """The assignments, in the order of the course."""
     paths: Paths = Field(default=Paths(), json_schema_extra={"default": {}})
     """Where submissions, marks and reports lie."""
+    ci: CISettings = Field(default=CISettings(), json_schema_extra={"default": {}})
+    """How pull requests are marked."""
 
     _root: Path = PrivateAttr(default=Path())
     _file: Path = PrivateAttr(default=Path("course.yaml"))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from grader.config import units
 from grader.config.course import (
     Assignment,
+    CISettings,
     Course,
     Defaults,
     Exercise,
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["load_course"]
 
 _MAX_SHOWN = 20
-_Section = Course | Defaults | Exercise | LatePolicy | LimitSettings | Paths
+_Section = CISettings | Course | Defaults | Exercise | LatePolicy | LimitSettings | Paths
 _MODELS: dict[str, type[_Section]] = {
     "assignments": Assignment,
+    "ci": CISettings,
     "defaults": Defaults,
     "exercises": Exercise,
     "late": LatePolicy,

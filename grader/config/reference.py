@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from grader.config.course import Assignment, Course, Defaults, Exercise, LatePolicy, LimitSettings, Paths
+from grader.config.course import Assignment, CISettings, Course, Defaults, Exercise, LatePolicy, LimitSettings, Paths
 
 __all__ = ["reference", "schema", "schema_text"]
 
@@ -17,6 +17,7 @@ _SECTIONS: tuple[tuple[str, type[Any]], ...] = (
     ("`limits`", LimitSettings),
     ("`late`", LatePolicy),
     ("`paths`", Paths),
+    ("`ci`", CISettings),
 )
 _HEAD = """\
 # course.yaml

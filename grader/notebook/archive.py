@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections import Counter
 
-__all__ = ["MAX_BYTES", "BadArchive", "notebook_in"]
+__all__ = ["DAMAGED", "MAX_BYTES", "BadArchive", "inflated", "notebook_in"]
 
 MAX_BYTES = 64 << 20
 """Of the notebook, unpacked."""
@@ -33,10 +33,11 @@ _LOCKED = 0x1 | 0x40 | 0x2000
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """What every tool writes. The others' decompressors cannot be told to stop at so many bytes."""
 _OUTSIDE = re.compile(r"(?:^|/)\.\.(?:/|$)|^/|^[A-Za-z]:")
-_DAMAGED = (
+DAMAGED = (
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, ValueError, OverflowError,
     EOFError, LookupError, OSError,
 )  # fmt: skip
+"""What ``zipfile`` raises on hostile bytes."""
 _MEND = "Hand in the notebook itself (the .ipynb file)."
 
 
@@ -56,8 +57,8 @@ def notebook_in(data: bytes, wanted: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             member = _chosen([each for each in archive.infolist() if _is_candidate(each)], wanted)
             _check(member)
-            return _inflated(archive, member)
-    except _DAMAGED:
+            return _notebook(archive, member)
+    except DAMAGED:
         raise BadArchive(f"Your archive is no ZIP archive, or it is damaged. {_MEND}") from None
 
 
@@ -99,16 +100,27 @@ def _check(member: zipfile.ZipInfo) -> None:
         raise BadArchive(_too_large())
 
 
-def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """The member's bytes, if there are no more than the limit whatever it claims. Its checksum is checked."""
+def _notebook(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The member's bytes, whole. Raises BadArchive."""
+    found = inflated(archive, member, MAX_BYTES)
+    if found is None:
+        raise BadArchive(_too_large())
+    if len(found) != member.file_size:
+        raise BadArchive(f"The notebook in your archive is cut off. {_MEND}")
+    return found
+
+
+def inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes | None:
+    """The member's bytes if there are no more than ``most``, whatever it claims; else None. Checks its checksum.
+
+    Raises one of ``DAMAGED`` when it is damaged.
+    """
     found = bytearray()
     with archive.open(member) as file:
         while part := file.read(_CHUNK):
             found += part
-            if len(found) > MAX_BYTES:
-                raise BadArchive(_too_large())
-    if len(found) != member.file_size:
-        raise BadArchive(f"The notebook in your archive is cut off. {_MEND}")
+            if len(found) > most:
+                return None
     return bytes(found)
 
 

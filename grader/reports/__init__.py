@@ -7,7 +7,15 @@ made again at any time.
 from __future__ import annotations
 
 from grader.reports.class_report import class_report
-from grader.reports.feedback import FeedbackPolicy, feedback_page
+from grader.reports.feedback import FeedbackPolicy, Shown, feedback_page, shown
 from grader.reports.files import write_class_report, write_feedback
 
-__all__ = ["FeedbackPolicy", "class_report", "feedback_page", "write_class_report", "write_feedback"]
+__all__ = [
+    "FeedbackPolicy",
+    "Shown",
+    "class_report",
+    "feedback_page",
+    "shown",
+    "write_class_report",
+    "write_feedback",
+]

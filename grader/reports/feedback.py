@@ -20,7 +20,7 @@ from grader.reports.verdicts import VerdictWords, words_for
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FeedbackPolicy", "feedback_page"]
+__all__ = ["FeedbackPolicy", "Shown", "feedback_page", "shown"]
 
 FeedbackPolicy = Literal["rationale", "line", "minimal"]
 """What a student sees of a check: ``rationale`` (line, verdict, points, what kind of thing went wrong, misconception,
@@ -93,6 +93,16 @@ class _Exercise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a student may know of a mark, wherever it is told; texts in it are still untrusted."""
+
+    summary: str
+    notices: tuple[_Notice, ...]
+    exercises: tuple[_Exercise, ...]
+    steps: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
     """Everything that the template may print."""
 
@@ -137,11 +147,22 @@ def feedback_page(
     )
 
 
+def shown(record: Record, policy: FeedbackPolicy) -> Shown:
+    """What of a mark its student may know: no evidence, no flag for instructors, of a check what ``policy`` allows."""
+    pending = sum(exercise.pending for exercise in record.exercises)
+    return Shown(
+        summary=_summary(record, pending),
+        notices=tuple(_notices(record, pending)),
+        # With nothing that ran, what each check missed says the same over and over: its line is enough.
+        exercises=tuple(_exercises(record, "line" if policy == "rationale" and not record.cells else policy)),
+        steps=() if record.is_held else tuple((step.text, step.points) for step in record.steps),
+    )
+
+
 def _page(record: Record, policy: FeedbackPolicy) -> _Page:
     submission = record.submission
     name = text.display_name(submission.name, submission.student)
-    # With nothing that ran, what each check missed says the same over and over: its line is enough.
-    exercises = tuple(_exercises(record, "line" if policy == "rationale" and not record.cells else policy))
+    view = shown(record, policy)
     pending = sum(exercise.pending for exercise in record.exercises)
     return _Page(
         student=name,
@@ -150,10 +171,10 @@ def _page(record: Record, policy: FeedbackPolicy) -> _Page:
         score=None if record.is_held else record.score,
         max_score=record.max_score,
         pending=pending,
-        summary=_summary(record, pending),
-        notices=tuple(_notices(record, pending)),
-        exercises=exercises,
-        steps=() if record.is_held else tuple((step.text, step.points) for step in record.steps),
+        summary=view.summary,
+        notices=view.notices,
+        exercises=view.exercises,
+        steps=view.steps,
         notebook=notebook_view(
             record.cells,
             titles={score.exercise.id: score.exercise.title for score in record.exercises},
