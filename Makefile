@@ -4,16 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test setup system lint types layers bench release clean help
+.PHONY: demo demo-ci test setup system lint types layers bench release clean help
 
 help:
 	@echo "make demo    set everything up and mark a sample class"
+	@echo "make demo-ci mark the pull requests of a sample class"
 	@echo "make test    set everything up and run every check and test"
 	@echo "make bench   every benchmark, on this machine (hours)"
 	@echo "make release generate the students' notebooks from their solutions"
 
 demo: setup
 	$(BIN)/grader demo softmax-regression
+
+demo-ci: setup
+	$(BIN)/python scripts/demo_ci.py
 
 test: setup lint types layers
 	$(BIN)/python -m pytest -n 3 --dist loadfile # three: many of them wait
@@ -50,4 +54,4 @@ release: setup
 	$(BIN)/grader release
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) demo demo-ci .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

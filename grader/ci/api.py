@@ -48,6 +48,10 @@ class Api:
         )
         self._sleep = sleep
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
     def get(self, path: str, *, needs: str | None = None, **query: Any) -> Any:
         """What lies at ``path``. ``needs`` is the right that the token must have, for the error that says so."""
         return self._json(self._request("GET", path, needs=needs, query=query))

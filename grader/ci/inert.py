@@ -11,35 +11,35 @@ from __future__ import annotations
 
 import re
 
-from grader.reports.text import terminal_text
+from grader.reports.text import visible
 
 __all__ = ["clipped", "inert", "log_line"]
 
 _BREAK = "\u200b"
 _PUNCTUATION = re.compile(r"([!-&(-+\-/:<-@\[-`{-~]|(?<=\d)\.|\.(?!\s|$))")  # all but , ; ' and a full stop
+_COMMIT = re.compile(r"[0-9a-fA-F]{6}(?=[0-9a-fA-F])")
 _TRIGGER = re.compile(
     r"(?<=[@#!~%&$^:*/.?=])(?=\w)"  # @name #1 !1 ~label %milestone :smile: /quick-action www.example, owner/name
     r"|(?<=[Gg][Hh])(?=-\d)"  # GH-1
-    r"|(?<=[A-Za-z])(?=://)"
+    r"|(?<=:)(?=[+-])|(?<=[A-Za-z])(?=://)"
     r"|(?<=[Ww][Ww][Ww])(?=\.)"
-    r"|(?<=\b[0-9a-fA-F]{4})(?=[0-9a-fA-F]{3,})"  # a commit
 )
 
 
 def inert(text: str, most: int = 500) -> str:
     """``text`` for a place within a line of Markdown: escaped, on one line, at most ``most`` characters of it shown."""
     shown = clipped(text, most)
-    broken = _TRIGGER.sub(_BREAK, shown)
+    broken = _COMMIT.sub(rf"\g<0>{_BREAK}", _TRIGGER.sub(_BREAK, shown))
     return _PUNCTUATION.sub(r"\\\1", broken)
 
 
 def clipped(text: str, most: int) -> str:
     """``text`` on one line without anything unseen, cut to ``most`` characters."""
-    line = " ".join(terminal_text(text[: 4 * most]).split())
+    line = " ".join(visible(text[: 4 * most]).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def log_line(text: str) -> str:
     """A line for a CI log that no runner takes for a command (``::set-output``, ``##[group]``, ``##vso[``)."""
-    line = re.sub(r"##(?=\[|vso)", f"#{_BREAK}#", terminal_text(text).replace("\n", " "))
+    line = re.sub(r"##(?=\[|vso)", f"#{_BREAK}#", visible(text).replace("\n", " "))
     return re.sub(r"^(\s*):(?=:)", rf"\1:{_BREAK}", line)

@@ -193,7 +193,7 @@ def _check_lines(checks: tuple[Any, ...]) -> Iterator[str]:
             continue
         points = f"{points_text(check.earned)} of {points_text(check.points)}"
         yield f"* **{check.words.word}** ({points}): {inert(check.line)}"
-        told = [check.rationale, check.misconception]
+        told = [None if check.waits_for else check.rationale, check.misconception]
         told += [f"Hint: {check.hint}"] if check.hint else []
         yield from (f"  * {inert(text)}" for text in told if text)
         if check.own_line is not None:

@@ -63,6 +63,7 @@ class _Percent(click.ParamType["float"]):
 @click.option("--strict", is_flag=True, help="Exit with 1 when a student's check failed.")
 @click.option("--sandbox", type=click.Choice(["auto", "bubblewrap", "docker", "none"]), help="Overrides course.yaml.")
 @click.option("-j", "--workers", type=click.IntRange(1, 256), help="Submissions at a time.  [default: one a core]")
+@click.option("--journal", type=click.Path(path_type=Path, file_okay=False), help="Keep the records in this folder.")
 @click.option("--no-gradebook", is_flag=True, help="Journal only; the gradebook can be made from it later.")
 @as_json
 def ci(
@@ -79,6 +80,7 @@ def ci(
     strict: bool,
     sandbox: str | None,
     workers: int | None,
+    journal: Path | None,
     no_gradebook: bool,
     as_json: bool,
 ) -> int:
@@ -94,6 +96,9 @@ def ci(
     from grader.errors import UsageError
 
     course = load_course(course_path / "course.yaml" if course_path.is_dir() else course_path)
+    if journal is not None:
+        paths = course.paths.model_copy(update={"journal": str(journal.absolute())})
+        course = course.model_copy(update={"paths": paths})
     forge = _forge(forge_name, os.environ)
     typed = {"--base": base, "--head": head, "--author": author, "--received": received}
     given = [option for option, value in typed.items() if value is not None]
