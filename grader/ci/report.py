@@ -76,7 +76,7 @@ class Report:
     marked: tuple[Marked, ...]
     remarks: tuple[Remark, ...]
     require: float | None = None
-    """Percent of the points that everybody must have."""
+    """Percent of the points that checks can give, which everybody must have."""
     strict: bool = False
     """Whether every check must hold."""
 
@@ -111,7 +111,8 @@ class Report:
             return True  # ours: nobody fails by it
         if self.strict and any(result.verdict is not Verdict.PASS for result in record.checks):
             return False
-        return self.require is None or record.score * 100 >= self.require * record.max_score - 1e-9
+        pending = sum(exercise.pending for exercise in record.exercises)  # a person's to give: not missing
+        return self.require is None or record.score * 100 >= self.require * (record.max_score - pending) - 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

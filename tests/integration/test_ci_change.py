@@ -1,7 +1,5 @@
 """What a change hands in, from real repositories: forks, renames, merges, links, submodules, LFS pointers, lies."""
 
-import os
-
 import pytest
 from students_repository import commit, fork, git, new_repository
 from tiny_class import COURSE, notebook
@@ -90,13 +88,13 @@ def test_links_and_submodules_are_named_and_not_followed(work):
     assert chosen(work) == ({}, {BOOK: "submodule"})
 
 
-def test_a_pointer_of_lfs_is_named(work):
+def test_a_pointer_of_lfs_is_named(work, tmp_path):
     """It is handed in, to be marked as the file that it is, and named; no filter of the change runs."""
     (work / ".git" / "info" / "attributes").write_text("*.ipynb filter=evil\n")
-    git(work, "config", "filter.evil.smudge", "touch /tmp/grader-ci-was-here; cat")
+    git(work, "config", "filter.evil.smudge", f"touch {tmp_path}/was-here; cat")
     commit(work, {BOOK: POINTER})
     assert chosen(work) == ({("ada", "tiny"): [BOOK]}, {BOOK: "lfs"})
-    assert not os.path.exists("/tmp/grader-ci-was-here")
+    assert not (tmp_path / "was-here").exists()
 
 
 def test_a_removed_notebook_hands_in_nothing(work):
