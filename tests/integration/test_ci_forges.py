@@ -35,7 +35,8 @@ class Handler(BaseHTTPRequestHandler):
             found = {}
         elif path.endswith(("/notes", "/comments")):
             if self.command == "POST":
-                state.notes.append({"id": len(state.notes) + 1, "author": {"id": 9}, "user": {"login": "bot"}, **body})
+                us = {"author": {"id": 9}} if path.endswith("/notes") else {"user": {"login": "bot"}}
+                state.notes.append({"id": len(state.notes) + 1, **us, **body})
             found = state.notes
         elif "/notes/" in path or "/comments/" in path:
             assert self.command == ("PUT" if "/notes/" in path else "PATCH")
