@@ -51,8 +51,8 @@ __all__ = [
 ]
 
 
-AHEAD = 2
-"""Submissions more than it needs that wait at the marker, so that it never waits for this process."""
+AHEAD = 16
+"""Submissions more than it needs that wait at the marker: so that it never waits, and to be timed together."""
 LONG_S = 10.0
 """A submission that took longer than this before is a long one."""
 

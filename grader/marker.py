@@ -30,7 +30,7 @@ from grader.guest.confine import die_with_parent
 from grader.model import CellResult, Record, RecordStatus, SubmissionRef, Verdict, Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from grader.checks.collect import Collected
     from grader.config import Assignment, Course
@@ -132,6 +132,9 @@ class Child:
     generation: int
     """Which of the run's sandboxes it uses."""
     began: float
+    waited_from: float = 0.0
+    waits: str = ""
+    """``lane``: for the lane to be free; ``again``: for the end of the run, too, because the machine was too noisy."""
 
 
 class Marker:
@@ -144,6 +147,8 @@ class Marker:
         self.waiting: deque[tuple[dict[str, Any], bytes]] = deque()
         """Handed over, but not begun."""
         self.tries: set[tuple[int, str]] = set()
+        self.lane_open = False
+        """Whether timed checks are run: one child at a time, until none waits for the lane."""
         self.generation = 1
         """Counts the sandboxes of this run: one is started again when it was lost."""
 
@@ -165,7 +170,7 @@ class Marker:
 
             from grader.checks.collect import CheckFile, collecting
             from grader.pipeline import LateRule, Plan, hardware
-            from grader.release import read_released
+            from grader.release import read_released, read_solution
             from grader.wall.session import Budget
 
             torch.set_num_threads(1)
@@ -204,6 +209,7 @@ class Marker:
                     assignment_sha256=assignment_version(course, assignment),
                     late=rule,
                     hardware=hardware(),
+                    reference=read_solution(course, assignment) if collected.timed.checks else None,
                 )
                 sandbox.start()
                 if self.order.get("reference", True):
@@ -224,6 +230,7 @@ class Marker:
     def _serve(self, plan: Plan) -> None:
         while True:
             ready = wait([self.link, *(child.results for child in self.children.values())], timeout=1.0)
+            idle = not ready
             for source in ready:
                 if source is self.link:
                     try:
@@ -233,27 +240,50 @@ class Marker:
                     self.waiting.append((header, data))
                 else:
                     self._collect(source, plan)
-            while self.waiting and self._has_room():
+            self._open_lane(idle=idle)
+            while self.waiting and not self.lane_open and self._has_room():
                 header, data = self.waiting.popleft()
                 self.link.send_bytes(pack({"is": "begin", "number": header["number"]}))
                 self._begin(header, data, plan)
             now = time.monotonic()
-            for child in [each for each in self.children.values() if now > each.deadline]:
+            for child in [each for each in self._running() if now > each.deadline]:
                 self._lost(child, plan, "it took far longer than its limits allow")
 
     def _has_room(self) -> bool:
         """Whether one more may begin. What has become a long one does not hold up the others: one goes on beside it."""
         since = time.monotonic() - LONG_S
-        short = sum(child.began > since for child in self.children.values())
+        running = self._running()
+        short = sum(child.began > since for child in running)
         workers = self.order["workers"]
-        return bool(short < workers and len(self.children) < self.order.get("most", workers))
+        return bool(short < workers and len(running) < self.order.get("most", workers))
+
+    def _running(self) -> list[Child]:
+        return [child for child in self.children.values() if not child.waits]
+
+    def _open_lane(self, *, idle: bool) -> None:
+        """When nothing else is left to do, let those that wait for the lane through, one by one.
+
+        What is to be measured a second time goes last: when nothing has happened for a while, so nothing else will.
+        """
+        if self._running():
+            return
+        lane = [child for child in self.children.values() if child.waits == "lane"]
+        if not lane and idle:
+            lane = [child for child in self.children.values() if child.waits]
+        self.lane_open = bool(lane) and (self.lane_open or not self.waiting)
+        if self.lane_open:
+            child = lane[0]
+            child.waits = ""
+            child.deadline += time.monotonic() - child.waited_from
+            with contextlib.suppress(OSError):
+                child.results.send_bytes(pack({"is": "go"}))
 
     def _begin(self, header: dict[str, Any], data: bytes, plan: Plan) -> None:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             others = [self.link, *(child.results for child in self.children.values())]
-            _in_child(lambda: _mark(header, data, plan), ours, theirs, others)
+            _in_child(lambda results: _mark(header, data, plan, results), ours, theirs, others)
         theirs.close()
         child = Child(
             pid=pid,
@@ -273,6 +303,9 @@ class Marker:
             header, record = unpack(child.results.recv_bytes())
         except (EOFError, OSError):
             self._lost(child, plan, "the marking process ended before it had a result")
+            return
+        if header["is"] == "wait":
+            child.waits, child.waited_from = header["for"], time.monotonic()
             return
         if header["held"]:
             self._mend_sandbox(child, plan)
@@ -381,10 +414,22 @@ def _rehearse(plan: Plan, assignment: Assignment) -> None:
     _dump(replace(record, cells=(CellResult(index=0, cell_type="code", source=""),)))
 
 
-def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:
+def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) -> bytes:
     """In the fork: mark one submission."""
+    from dataclasses import replace
+
+    from grader.lane import alone
     from grader.pipeline import grade
 
+    @contextlib.contextmanager
+    def lane(again: bool) -> Iterator[None]:
+        """Wait for this run's turn, then for other runs on this machine."""
+        results.send_bytes(pack({"is": "wait", "for": "again" if again else "lane"}))
+        results.recv_bytes()
+        with alone():
+            yield
+
+    plan = replace(plan, lane=lane)
     if "only" in header:  # an audit: these exercises, with this seed, and how near each comparison came
         from grader.checks.compare import HEADROOM
 
@@ -401,7 +446,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan) -> bytes:
         plan = replace(plan, collected=replace(plan.collected, checks=kept))
     record = grade(_submission(header, data), plan, reason=header["reason"])
     broke = any(result.verdict is Verdict.BROKEN for result in record.checks)
-    return pack({"held": broke}, _dump(record))
+    return pack({"is": "record", "held": broke}, _dump(record))
 
 
 def _submission(header: dict[str, Any], data: bytes) -> Any:
@@ -417,7 +462,9 @@ def _dump(record: Record) -> bytes:
     return LENGTH.pack(len(head)) + head + cells
 
 
-def _in_child(work: Callable[[], bytes], ours: socket.socket, theirs: socket.socket, others: list[Any]) -> NoReturn:
+def _in_child(
+    work: Callable[[Connection], bytes], ours: socket.socket, theirs: socket.socket, others: list[Any]
+) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -426,7 +473,7 @@ def _in_child(work: Callable[[], bytes], ours: socket.socket, theirs: socket.soc
         for other in others:
             os.close(other.fileno())
         results = Connection(theirs.detach())
-        results.send_bytes(work())
+        results.send_bytes(work(results))
         status = 0
     except BaseException:  # noqa: BLE001 - the parent sees the missing result; say why to the log
         import traceback

@@ -19,6 +19,7 @@ __all__ = [
     "ExerciseSpec",
     "Flag",
     "Hardware",
+    "Measurement",
     "Output",
     "Record",
     "RecordStatus",
@@ -97,6 +98,8 @@ class CheckSpec:
     """Ids of the checks that must pass first (the gates of its exercise included)."""
     source_hash: str = ""
     """Hex SHA-256 of its function and of whatever in its file is no check: its version."""
+    timed: bool = False
+    """Whether it is run in the exclusive lane, beside the reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,44 @@ class ExerciseSpec:
     """The part of ``points`` that a person gives (free-text questions)."""
     bonus: bool = False
     """Whether its points come on top of what the assignment is worth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What one race, growth curve or look at memory gave. Safe to show: it holds nothing of inputs or answers."""
+
+    kind: str
+    """``time`` (ratio to the reference), ``growth`` (exponent), ``memory`` (ratio, exponent or bytes), ``operators``,
+    ``flops``."""
+    of: str
+    """What was called: ``cross_entropy``."""
+    unit: str
+    """``× the reference``, ``exponent``, ``bytes``, ``operators``, ``FLOPs``."""
+    value: float
+    """The median over all pairs."""
+    low: float | None = None
+    """Lower end of the interval for the median; None where nothing is known."""
+    high: float | None = None
+    limits: tuple[tuple[float, float], ...] = ()
+    """(limit, share of the points that staying within it earns), ascending."""
+    share: float = 1.0
+    """The share of the points that was earned."""
+    clear: bool = True
+    """False: the points rest on the benefit of the doubt."""
+    pairs: int = 0
+    own_s: float | None = None
+    """Seconds of a call, the wall's own cost taken off; the median."""
+    reference_s: float | None = None
+    wall_s: float | None = None
+    """The wall's own cost for these bytes."""
+    spread: float | None = None
+    """How wild the machine was: the quartiles of the reference's times lie a factor e to this apart."""
+    curve: tuple[tuple[float, float], ...] = ()
+    """(size, median cost), for growth."""
+    hints: tuple[tuple[str, int], ...] = ()
+    """The operators that were called most often, as the student's own process counts them."""
+    machine: dict[str, float] = field(default_factory=dict)
+    """``load_1m``, ``mhz``, ``throttled``, ``celsius``: what could be read of the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +187,8 @@ class CheckResult:
     """The largest error of its comparisons in units of their tolerance; measured by ``grader audit`` only."""
     seed: int | None = None
     """The run seed of its inputs when it was marked again by itself; None: the record's."""
+    measurements: tuple[Measurement, ...] = ()
+    """What a performance check measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

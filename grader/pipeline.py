@@ -16,11 +16,13 @@ import torch
 
 from grader import __version__
 from grader.checks.run import run_checks
+from grader.lane import alone
 from grader.model import (
     CellResult,
     CheckResult,
     Flag,
     Hardware,
+    Measurement,
     Record,
     Timing,
     Verdict,
@@ -31,12 +33,15 @@ from grader.wall.faults import SandboxLost
 from grader.wall.session import Budget, CodeCell, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from grader.checks.collect import Collected
     from grader.model import ExerciseSpec
     from grader.sandbox.base import Limits, Sandbox
     from grader.submissions import Submission
+    from grader.wall.host import Wall
+    from grader.wall.session import Policy
 
 __all__ = ["LateRule", "Plan", "broken", "grade"]
 
@@ -73,6 +78,10 @@ class Plan:
     assignment_sha256: str
     late: LateRule | None = None
     hardware: Hardware = field(default_factory=Hardware)
+    reference: Notebook | None = None
+    """The solution, which timed checks race against."""
+    lane: Callable[[bool], AbstractContextManager[None]] = lambda _again: alone()
+    """Waits until the machine is this submission's alone; told whether it is for the second time."""
 
 
 def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") -> Record:
@@ -94,7 +103,11 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
         except SandboxLost as lost:
             return broken(submission, plan, f"sandbox: {lost}", reason)
         loaded = time.monotonic()
-        results = run_checks(plan.collected, session.for_check, plan.seed)
+        results = run_checks(plan.collected.untimed, session.for_check, plan.seed)
+    try:
+        results = _timed(plan, _code(notebook), results)
+    except SandboxLost as lost:
+        return broken(submission, plan, f"sandbox: {lost}", reason)
     ended = time.monotonic()
     timing = Timing(
         cells_s=loaded - started,
@@ -118,6 +131,41 @@ def _session(plan: Plan) -> Session:
     return Session(
         sandbox=plan.sandbox, limits=plan.limits, budget=plan.budget, given=plan.given, files=plan.files, seed=plan.seed
     )
+
+
+def _timed(plan: Plan, code: Sequence[CodeCell], results: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
+    """Add what the timed checks say: in the lane, each beside the reference, in the order of the files.
+
+    What a noisy machine leaves unclear is run again once, when the others of the run are through.
+    """
+    done = {result.check.id: result for result in results}
+    for again in (False, True):
+        todo = plan.collected.timed
+        if again:
+            todo = replace(todo, checks=tuple(check for check in todo.checks if done[check.spec.id].kind == "noisy"))
+        if not todo.checks:
+            continue
+        if all(any(done[d].verdict is not Verdict.PASS for d in check.spec.depends) for check in todo.checks):
+            found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()))
+        else:
+            assert plan.reference is not None
+            with plan.lane(again), _session(plan) as own, _session(plan) as other:
+                own.load(code)
+                other.load(_code(plan.reference))
+                found = run_checks(
+                    todo,
+                    own.for_check,
+                    plan.seed,
+                    done=tuple(done.values()),
+                    open_reference=other.for_check,
+                    last_try=again,
+                )
+        done |= {result.check.id: result for result in found}
+    return tuple(done[spec.id] for spec in plan.collected.specs)
+
+
+def _nobody(_seed: int, _policy: Policy | None) -> Wall:
+    raise SandboxLost("a check was run that waits for others")
 
 
 def _code(notebook: Notebook) -> list[CodeCell]:
@@ -166,8 +214,22 @@ def _remarks(session: Session, ran: Mapping[int, CellResult], results: tuple[Che
     if any(result.verdict is Verdict.VIOLATION for result in results):
         text = "The submission's process broke the marker's protocol; look at its code."
         flags.append(Flag(id="violation", text=text, instructor_only=True))
+    flags += [
+        Flag(id="unclear", text=_unclear(result, each), instructor_only=True)
+        for result in results
+        for each in result.measurements
+        if not each.clear
+    ]
     flags += [Flag(id="remark", text=text, instructor_only=True) for text in dict.fromkeys(session.remarks)]
     return tuple(flags)
+
+
+def _unclear(result: CheckResult, measured: Measurement) -> str:
+    around = "" if measured.low is None or measured.high is None else f" ({measured.low:.3g} to {measured.high:.3g})"
+    return (
+        f"{result.check.id} stayed unclear after {measured.pairs} pairs: {measured.value:.3g} {measured.unit}{around}, "
+        f"limit {measured.limits[0][0]:g}. The student has the benefit of the doubt."
+    )
 
 
 def _nothing(plan: Plan, why: str) -> tuple[CheckResult, ...]:

@@ -53,6 +53,16 @@ class Collected:
     runner: Runner
     """The pytest plugin through which the items are run."""
 
+    @property
+    def timed(self) -> Collected:
+        """The checks that are run in the exclusive lane, beside the reference."""
+        return replace(self, checks=tuple(check for check in self.checks if check.spec.timed))
+
+    @property
+    def untimed(self) -> Collected:
+        """The others."""
+        return replace(self, checks=tuple(check for check in self.checks if not check.spec.timed))
+
     def of(self, exercises: Collection[str]) -> Collected:
         """The checks of some exercises only."""
         return replace(self, checks=tuple(check for check in self.checks if check.spec.exercise in exercises))
@@ -205,7 +215,7 @@ def _refuse_unknown_fixtures(item: pytest.Item) -> None:
     given = {*info.name2fixturedefs, *getattr(getattr(item, "callspec", None), "params", ()), "request"}
     unknown = [name for name in info.argnames if name not in given]
     if unknown:
-        remedy = "checks can use student, rng and given, and fixtures of their own file"
+        remedy = "checks can use student, reference, rng and given, and fixtures of their own file"
         raise CourseError(f"there is no fixture {unknown[0]!r}", place=_place(item), remedy=remedy)
 
 
@@ -241,7 +251,20 @@ def _spec(name: str, item: pytest.Item, known: set[str], visibility: Visibility,
         gate=bool(about.get("gate", False)),
         depends=tuple(about.get("depends", ())),
         source_hash=source_hash,
+        timed=_is_timed(item, gate=bool(about.get("gate", False)), visibility=visibility),
     )
+
+
+def _is_timed(item: pytest.Item, *, gate: bool, visibility: Visibility) -> bool:
+    """Whether a check takes the reference. Raises CourseError where it may not."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None or "reference" not in info.names_closure:
+        return False
+    if visibility is Visibility.PUBLIC or gate:
+        what = "a gate cannot take the fixture `reference`" if gate else "a public check has no fixture `reference`"
+        remedy = "checks with a reference are timed, after all others: move it to a hidden check that is no gate"
+        raise CourseError(what, place=_place(item), remedy=remedy)
+    return True
 
 
 def _add_up(specs: Mapping[str, CheckSpec], exercises: Sequence[ExerciseSpec], files: Sequence[CheckFile]) -> None:
@@ -268,6 +291,10 @@ def _with_dependencies(specs: dict[str, CheckSpec], items: Mapping[str, pytest.I
             if other not in specs:
                 remedy = f"known checks: {', '.join(sorted(specs))}"
                 raise CourseError(f"depends on an unknown check {other!r}", place=_place(items[name]), remedy=remedy)
+        timed = [other for other in spec.depends if specs[other].timed and not spec.timed]
+        if timed:
+            remedy = "timed checks are run after all others: let it depend on another check"
+            raise CourseError(f"depends on {timed[0]!r}, a timed check", place=_place(items[name]), remedy=remedy)
         own = [gate for gate in gates.get(spec.exercise, []) if gate != name and not spec.gate]
         full[name] = replace(spec, depends=tuple(dict.fromkeys([*own, *spec.depends])))
     return full

@@ -14,6 +14,7 @@ import hashlib
 import re
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,10 @@ from grader.wall.host import Student, Wall
 
 from .collect import Check, CheckFile, Collected, gather, shown
 from .compare import HEADROOM
+from .performance import TooNoisy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from grader.model import ExerciseSpec
@@ -39,7 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner", "check_seed", "run_checks"]
 
-OURS = (MemoryError, OSError, SandboxLost, GraderError, ImportError, NameError, SyntaxError, pytest.UsageError)
+OURS = (
+    *(TooNoisy, MemoryError, OSError, SandboxLost, GraderError),
+    *(ImportError, NameError, SyntaxError, pytest.UsageError),
+)
 EVIDENCE_MOST = 4_000
 
 
@@ -49,6 +54,8 @@ class Current:
 
     wall: Wall
     seed: int
+    reference: Wall | None = None
+    """The wall to the reference, in a guest of its own; for timed checks."""
 
 
 class Runner:
@@ -113,6 +120,14 @@ class Runner:
         return Student(self._now().wall)
 
     @pytest.fixture
+    def reference(self) -> Student:
+        """The solution's names, in a guest of its own. A check that takes it is timed: see ``performance``."""
+        wall = self._now().reference
+        if wall is None:
+            raise GraderError("a timed check was run without a reference")
+        return Student(wall)
+
+    @pytest.fixture
     def rng(self) -> torch.Generator:
         """A generator seeded from the run and the check."""
         return torch.Generator().manual_seed(self._now().seed)
@@ -130,9 +145,11 @@ class Runner:
 
     # -- one check -------------------------------------------------------------------------------------------------
 
-    def run(self, check: Check, wall: Wall, seed: int) -> tuple[Verdict, BaseException | None, str]:
+    def run(
+        self, check: Check, wall: Wall, seed: int, reference: Wall | None = None
+    ) -> tuple[Verdict, BaseException | None, str]:
         """Run all items of a check on one wall: verdict, what ended it, evidence."""
-        self.current = Current(wall, seed)
+        self.current = Current(wall, seed, reference)
         before = wall.replies
         found: list[tuple[Verdict, BaseException | None, str]] = []
         try:
@@ -152,6 +169,8 @@ class Runner:
         if wall.fault is not None:
             # Whatever the test made of it: a spoiled wall decides.
             return self._judge(wall.fault, "call", wall, answered=True)
+        if reference is not None and reference.fault is not None:
+            return Verdict.BROKEN, reference.fault, f"the reference: {reference.fault}"
         if not found:
             return Verdict.PASS, None, ""
         return next((each for each in found if each[0] is Verdict.BROKEN), found[0])
@@ -191,8 +210,17 @@ def _unreadable(error: BaseException, paths: Sequence[Path], node: str) -> Cours
     return CourseError(f"cannot be read as a check file: {what}", place=place, remedy=remedy)
 
 
+OpenWall = Callable[[int, "Policy | None"], Wall]
+
+
 def run_checks(
-    collected: Collected, open_wall: Callable[[int, Policy | None], Wall], run_seed: int
+    collected: Collected,
+    open_wall: OpenWall,
+    run_seed: int,
+    *,
+    done: Sequence[CheckResult] = (),
+    open_reference: OpenWall | None = None,
+    last_try: bool = True,
 ) -> tuple[CheckResult, ...]:
     """Run every check of a submission in order.
 
@@ -200,17 +228,30 @@ def run_checks(
         collected: the checks.
         open_wall: gives a wall to a fresh copy of the notebook (``Session.for_check``).
         run_seed: the run's seed; each check's is derived from it.
+        done: what was run before, for checks that depend on it.
+        open_reference: gives a wall to a fresh copy of the solution, for timed checks.
+        last_try: whether a timed check that a noisy machine leaves unclear is decided, in the student's favour.
     """
-    done: dict[str, CheckResult] = {}
+    known = {result.check.id: result for result in done}
+    results = []
     for check in collected.checks:
-        waits = next((d for d in check.spec.depends if d in done and done[d].verdict is not Verdict.PASS), None)
-        result = _skipped(check.spec, done[waits]) if waits else _run_one(collected.runner, check, open_wall, run_seed)
-        done[check.spec.id] = result
-    return tuple(done.values())
+        waits = next((d for d in check.spec.depends if d in known and known[d].verdict is not Verdict.PASS), None)
+        if waits:
+            result = _skipped(check.spec, known[waits])
+        else:
+            result = _run_one(collected.runner, check, open_wall, run_seed, open_reference, last_try)
+        results.append(result)
+        known[check.spec.id] = result
+    return tuple(results)
 
 
 def _run_one(
-    runner: Runner, check: Check, open_wall: Callable[[int, Policy | None], Wall], run_seed: int
+    runner: Runner,
+    check: Check,
+    open_wall: OpenWall,
+    run_seed: int,
+    open_reference: OpenWall | None,
+    last_try: bool,
 ) -> CheckResult:
     seed = check_seed(run_seed, check.spec.id)
     started = time.monotonic()
@@ -219,23 +260,30 @@ def _run_one(
         attempt += 1
         HEADROOM.largest = None
         error: BaseException | None
+        wall = reference = None
         try:
             wall = open_wall(seed, check.policy)
-            verdict, error, evidence = runner.run(check, wall, seed)
+            wall.last_try = last_try
+            if check.spec.timed and open_reference is not None:
+                reference = open_reference(seed, None)
+            verdict, error, evidence = runner.run(check, wall, seed, reference)
         except SandboxLost as lost:
             verdict, error, evidence = Verdict.BROKEN, lost, f"sandbox: {lost}"
         except StudentFault as fault:
             verdict, error, evidence = fault.verdict, fault, fault.evidence or ""
-        if verdict is not Verdict.BROKEN:
+        if verdict is not Verdict.BROKEN or isinstance(error, TooNoisy):
             break
+    measured = () if wall is None else tuple(replace(each, of=check.spec.exercise) for each in wall.measurements)
+    share = min((each.share for each in measured), default=1.0)
     result = CheckResult(
         check=check.spec,
         verdict=verdict,
-        earned=check.spec.points if verdict is Verdict.PASS else 0.0,
+        earned=check.spec.points * share if verdict is Verdict.PASS else 0.0,
         evidence=evidence or None,
         seconds=time.monotonic() - started,
         attempts=attempt,
         headroom=HEADROOM.largest if HEADROOM.measured else None,
+        measurements=measured,
     )
     return result if error is None else replace(result, **_told(error, verdict, check.spec))
 
@@ -244,7 +292,7 @@ def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, 
     """What the student is told of it."""
     if verdict is Verdict.BROKEN:
         return {
-            "kind": "ours",
+            "kind": "noisy" if isinstance(error, TooNoisy) else "ours",
             "rationale": "This check could not be run. That is not your fault: your instructor looks.",
         }
     if isinstance(error, StudentFault):

@@ -55,6 +55,8 @@ class Peer:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.asked_at = 0.0
+        """When the first byte of our last request was sent (``time.perf_counter``)."""
         self.nodes: dict[int, Node] = {}
         self._exports: dict[int, Any] = {}
         self._export_ids: dict[int, int] = {}
@@ -131,6 +133,7 @@ class Peer:
             handles, self._dropped_handles = self._dropped_handles, []
             header["dh"] = [handle for handle in handles if not self.in_use(handle)]
         self.channel.send(header, encoder.blob(), deadline=deadline)
+        self.asked_at = self.channel.sent_at
         if fd is not None:
             self.channel.send_fd(fd, deadline=deadline)
         self._waiting.append(number)

@@ -102,6 +102,10 @@ class Channel:
         self.max_blob = max_blob
         self.bytes_in = 0
         self.bytes_out = 0
+        self.sent_at = 0.0
+        """When the first byte of the last frame was handed to the kernel (``time.perf_counter``)."""
+        self.received_at = 0.0
+        """When the last byte of the last frame had come."""
         self._poll = select.poll()
         self._poll.register(sock.fileno(), select.POLLIN)
         if tick is not None:
@@ -119,6 +123,7 @@ class Channel:
             raise Unsendable("larger than a frame may be")
         data = PREFIX.pack(MAGIC, len(head), len(blob)) + head
         data = data + blob if len(blob) <= CHUNK else data
+        self.sent_at = time.perf_counter()
         self._send(data, list(fds), deadline)
         if len(blob) > CHUNK:
             self._send(blob, [], deadline)
@@ -151,6 +156,7 @@ class Channel:
             raise WireError("the frame claims to be larger than a frame may be")
         head = self._take(head_length, deadline)
         blob = self._take(blob_length, deadline)
+        self.received_at = time.perf_counter()
         return parse_header(head), blob
 
     def receive_fd(self) -> int:

@@ -94,6 +94,7 @@ class Worker(Peer):
         self.children: list[int] = []
         self.leave: Callable[[], None] | None = None
         self.probes: dict[str, Any] = {}
+        self.kept: Any = None
         self.policies: dict[str, meters.Policy] = {}
 
     # -- requests --------------------------------------------------------------------------------------------------
@@ -127,6 +128,16 @@ class Worker(Peer):
         if options.get("watch"):
             return self._watched(function, list(args), kwargs, options)
         return self._limited(lambda: function(*args, **kwargs))
+
+    def do_keep(self, value: Any, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Keep a value for ``do_echo``. Asked of a reference only."""
+        del options, kwargs
+        self.kept = value
+
+    def do_echo(self, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        """Take these arguments and answer with what was kept: a call that costs what the wall costs, and no more."""
+        del args, options, kwargs
+        return self.kept
 
     def do_op(self, name: str, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
         """One of Python's operators or basic functions."""

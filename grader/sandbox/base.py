@@ -99,6 +99,10 @@ class Guest(Protocol):
     def wall(self) -> socket.socket:
         """The host's end of the wall: AF_UNIX, SOCK_STREAM, blocking."""
 
+    @property
+    def pid(self) -> int:
+        """Its first process, as the host numbers it. Raises OSError when that is gone or cannot be seen."""
+
     def poll(self) -> Exit | None:
         """Sample usage and enforce limits: kill what is over one. None while the guest lives. Under 1 ms."""
 

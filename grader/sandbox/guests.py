@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from grader.guest.confine import cpu_limit_s
 from grader.sandbox.base import Exit, ExitCause, Limits, Usage
-from grader.sandbox.watch import machine_oom_kills, waited_s
+from grader.sandbox.watch import machine_oom_kills, pid_of, waited_s
 
 __all__ = ["Channel", "Meter", "ZygoteGuest", "readable"]
 
@@ -92,6 +92,11 @@ class ZygoteGuest:
     def wall(self) -> socket.socket:
         """The host's end of the wall."""
         return self._wall
+
+    @property
+    def pid(self) -> int:
+        """Its first process, as the host numbers it."""
+        return pid_of(self._pidfd)
 
     def poll(self) -> Exit | None:
         """Sample and enforce; None while the guest lives."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from grader.sandbox.base import Usage
 
-__all__ = ["TreeWatch", "machine_oom_kills", "waited_s"]
+__all__ = ["TreeWatch", "machine_oom_kills", "pid_of", "tree_of", "waited_s"]
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -33,17 +33,25 @@ def machine_oom_kills() -> int:
     return 0
 
 
+def pid_of(pidfd: int) -> int:
+    """The pid, in our namespace, that a descriptor stands for. Raises OSError when it is gone."""
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+        if line.startswith("Pid:") and int(line.split()[1]) > 0:
+            return int(line.split()[1])
+    raise ProcessLookupError("the guest is gone")
+
+
 def waited_s(pid: int) -> float:
     """How long the threads of a tree, added up, were ready to run and had no core; 0 where nobody counts."""
     waited = 0
-    for each in _tree(pid):
+    for each in tree_of(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
             for thread in os.listdir(f"/proc/{each}/task"):
                 waited += int(Path(f"/proc/{each}/task/{thread}/schedstat").read_text().split()[1])
     return waited / 1e9
 
 
-def _tree(root: int) -> list[int]:
+def tree_of(root: int) -> list[int]:
     """A process and all that descend from it."""
     found, todo = [], [root]
     while todo:
@@ -71,7 +79,7 @@ class TreeWatch:
         cpu = 0.0
         sizes: dict[int, int] = {}
         threads = 0
-        for pid in _tree(self._pid):
+        for pid in tree_of(self._pid):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 cpu += sum(int(ticks) for ticks in fields[11:15]) * _TICK_S  # own and of children waited for
@@ -122,7 +130,7 @@ class TreeWatch:
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(largest)
             try:
-                if largest in _tree(self._pid):  # still the same process, now that the handle holds it
+                if largest in tree_of(self._pid):  # still the same process, now that the handle holds it
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     self._kills += 1
             finally:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from grader.errors import SandboxUnavailable
 from grader.sandbox import cgroups
 from grader.sandbox.guests import Channel, Meter, ZygoteGuest, readable
-from grader.sandbox.watch import TreeWatch
+from grader.sandbox.watch import TreeWatch, pid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,14 +285,6 @@ def _init_of(info: int) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         return os.pidfd_open(json.loads(text)["child-pid"])
     return None
-
-
-def pid_of(pidfd: int) -> int:
-    """The pid, in our namespace, that a descriptor stands for. Raises OSError when it is gone."""
-    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
-        if line.startswith("Pid:") and int(line.split()[1]) > 0:
-            return int(line.split()[1])
-    raise ProcessLookupError("the guest is gone")
 
 
 def _private_folder() -> Path:

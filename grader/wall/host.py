@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
+    from grader.model import Measurement
     from grader.sandbox.base import Guest
 
 __all__ = ["BudgetSpent", "Remote", "Spy", "Student", "Wall", "fault_of_exit"]
@@ -69,6 +70,10 @@ class Wall(Peer):
         self.remarks: list[str] = []
         """What went wrong in host functions that the student called (for instructors)."""
         self.replies = 0
+        self.measurements: list[Measurement] = []
+        """What timed checks found (``grader.checks.performance``)."""
+        self.last_try = True
+        """Whether what stays unclear is decided now, in the student's favour, and not measured again later."""
         self._remotes: weakref.WeakValueDictionary[int, Remote] = weakref.WeakValueDictionary()
         self._next_tick = 0.0
         self._oom_kills = 0 if guest is None else guest.usage().oom_kills
@@ -149,6 +154,15 @@ class Wall(Peer):
         used_s = max(0.0, self._asked_s - max(0.0, waited_s - self._waited_s))
         self._asked_s, self._waited_s = 0.0, waited_s
         return used_s
+
+    def timed(self, op: str, args: list[Any] | tuple[Any, ...]) -> tuple[Any, float]:
+        """One request without gradients: its value, and the seconds from the first byte out to the last byte in.
+
+        What this side does to write the request and to read the reply lies outside of them.
+        """
+        with torch.no_grad():
+            value, _ = self.request(op, args)
+        return value, self.channel.received_at - self.asked_at
 
     def violated(self, error: WireError) -> StudentFault | SandboxLost:
         """A guest that breaks the protocol is not talked to any more."""

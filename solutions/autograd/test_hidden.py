@@ -9,7 +9,7 @@ import operator
 import pytest
 import torch
 
-from grader.checks import check, close, contract, fail, probe, spy, watch
+from grader.checks import check, close, contract, fail, holds, probe, race, spy, watch
 
 F64 = torch.float64
 INF = torch.inf

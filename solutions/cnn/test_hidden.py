@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from grader.checks import check, close, contract, fail, probe, spy, type_names, watch
+from grader.checks import check, close, contract, fail, holds, probe, race, spy, type_names, watch
 
 F64, F32 = torch.float64, torch.float32
 NAN = float("nan")

@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 
-from grader.checks import check, close, contract, fail, probe, spy, type_names, watch
+from grader.checks import check, close, contract, fail, holds, probe, race, spy, type_names, watch
 
 F64 = torch.float64
 ALL_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)

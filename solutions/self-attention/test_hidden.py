@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from grader.checks import check, close, contract, fail, probe, spy, watch
+from grader.checks import check, close, contract, fail, holds, probe, race, spy, watch
 
 F64 = torch.float64
 BOTH_DTYPES = (F64, torch.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from grader.checks import check, close, contract, fail, probe, spy, watch
+from grader.checks import check, close, contract, fail, holds, probe, race, spy, watch
 
 F64 = torch.float64
 INF = math.inf
@@ -442,8 +442,8 @@ def test_cross_entropy_gradients(student, rng):
 
 
 @check("cross_entropy", points=2, hint="No loop over the samples: gather, or index with torch.arange(n) and target.")
-def test_cross_entropy_operations(student, rng):
-    """cross_entropy needs no more operations for 256 samples than for 8."""
+def test_cross_entropy_operations(student, reference, rng):
+    """cross_entropy needs no more operations for 256 samples than for 8, and at most 20 times PyTorch's time."""
     counts = []
     for n in (8, 256):
         logits = torch.randn(n, 10, generator=rng)
@@ -451,15 +451,27 @@ def test_cross_entropy_operations(student, rng):
         counts.append(watch(student.cross_entropy, logits, target, backward=True).op_count)
     if counts[1] > counts[0] + 4:
         fail("The number of operations grows with the number of samples.", kind="cost")
+    race(student.cross_entropy, reference.torch.nn.functional.cross_entropy, many(rng, 20_000, 10), at_most=20)
+
+
+def many(rng, n, q):
+    """Draws logits for about n samples, and their labels; never the same number of samples twice in a row."""
+
+    def draw():
+        samples = int(torch.randint(n - n // 16, n, (), generator=rng))
+        return torch.randn(samples, q, generator=rng), torch.randint(0, q, (samples,), generator=rng)
+
+    return draw
 
 
 @check("cross_entropy", points=1, hint="Which intermediate tensors of the size of the logits do you really need?")
-def test_cross_entropy_memory(student, rng):
+def test_cross_entropy_memory(student, reference, rng):
     """cross_entropy needs at most 4.5 times the memory of the logits at any time."""
     logits = torch.randn(256, 1000, generator=rng)
     target = torch.randint(0, 1000, (256,), generator=rng)
     if watch(student.cross_entropy, logits, target).peak_bytes > 4.5 * 4 * logits.numel():
         fail("The intermediate tensors together are too large.", kind="memory")
+    holds(student.cross_entropy, reference.cross_entropy, many(rng, 4096, 2000), at_most=4)
 
 
 # --------------------------------------------------------------------------------------------------- 5. grads

@@ -1,0 +1,458 @@
+"""Performance checks: races against the reference, growth with size, memory seen from outside, counted work.
+
+One line each in a check file::
+
+    race(student.conv2d, reference.conv2d, inputs, at_most=40)
+    grows(student.attend, reference.attend, inputs, sizes=(1024, 2048, 4096), at_most=1.5)
+    holds(student.conv2d, reference.conv2d, inputs, at_most=3)
+    counts(student.conv2d, inputs, at_most=300)
+
+Theory of operation. Student and reference are functions in sibling guests: forks of one zygote under the same limits.
+Arguments are made anew for each pair of calls and go to both, in an order drawn for each pair. The clock is the host's;
+it runs from the first byte out to the last byte in, so that what a call leaves to a thread or to a later call is not
+there when its answer is due. What the wall itself costs is measured at the reference's guest, by an echo of the same
+bytes, and taken off both sides. Every answer of a timed call is compared with the reference's. While the reference
+computes, all processes of the student's are stopped. The student's exercise policy holds in timed calls too.
+
+Whether a limit is held is decided by ``grader.checks.sequential``; docs/performance-checks.md explains it to people.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import os
+import random
+import statistics
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+
+from grader.model import Measurement
+from grader.sandbox.outside import Peak, Restless, held_still
+from grader.wall.faults import Mismatch, StudentFault
+from grader.wall.host import Remote, Wall
+from grader.wall.session import Budget
+
+from .compare import HEADROOM, close
+from .sequential import ENOUGH, WILD, Decision, Series, interval, ramp, slope, spread
+from .watch import watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["TooNoisy", "counts", "grows", "holds", "race", "ramp"]
+
+Limits = float | Mapping[float, float]
+"""A limit that earns all points, or limits with the share that each earns (``ramp(5, 20)``)."""
+WARM = 3
+ECHOES = 7
+UNSTEADY = math.log(1.5)
+"""Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
+LEAST_S = 1e-6
+ROUNDING = 1e-4
+"""Relative and absolute, for float32: sums of large arrays in any order. Half precision and TF32 are coarser."""
+PATIENCE = 4.0
+"""A student who is this much slower than the largest limit still gets all pairs; who is slower runs out of time."""
+
+
+class TooNoisy(Exception):
+    """This machine is too noisy to decide now: ours, and measured again at the end of the run."""
+
+
+def race(
+    fn: Any,
+    against: Any,
+    inputs: Callable[[], Sequence[Any]],
+    *,
+    at_most: Limits,
+    verify: Callable[..., None] | None = None,
+) -> None:
+    """End the check unless a call takes at most so many times as long as the reference's.
+
+    Args:
+        fn: the student's function: ``student.conv2d``.
+        against: the function that it is compared with: ``reference.conv2d``, or one of torch's in its guest:
+            ``reference.torch.nn.functional.conv2d``. With arguments on a GPU the same race times the GPU.
+        inputs: draws the arguments of one call, as a tuple. Called anew for each pair.
+        at_most: the largest ratio of the times; or limits with their shares of the points.
+        verify: looks at an answer, as ``verify(answer, *arguments)``, instead of ``close(answer, reference's answer)``.
+
+    Raises:
+        Mismatch: an answer is wrong, or the work is too slow for any points.
+        TooNoisy: the machine is too noisy, and there will be another try.
+    """
+    duel = _Duel(fn, against, verify)
+    series = Series(_limits(at_most))
+    with duel:
+        wall_s = duel.prepare(inputs, max(series.limits))
+        own, other = [], []
+        while not series.is_done:
+            one, two = duel.pair(inputs())
+            own.append(max(one - wall_s, LEAST_S))
+            other.append(max(two - wall_s, LEAST_S))
+            series.add(own[-1] / other[-1])
+    wild = spread([math.log(each) for each in other])
+    measured = _measured(
+        series,
+        kind="time",
+        unit="× the reference",
+        own_s=statistics.median(own),
+        reference_s=statistics.median(other),
+        wall_s=wall_s,
+        spread=wild,
+    )
+    _conclude(
+        duel,
+        measured,
+        series,
+        wild,
+        "Your code takes {value} times as long as what it is compared with; {limit} times is allowed.",
+    )
+
+
+def grows(
+    fn: Any,
+    against: Any,
+    inputs: Callable[[int], Sequence[Any]],
+    *,
+    sizes: Sequence[int],
+    at_most: Limits,
+    verify: Callable[..., None] | None = None,
+) -> None:
+    """End the check unless the time grows at most like ``size ** at_most``.
+
+    Each round calls the student's function at every size, in an order drawn for the round, and gives one exponent: the
+    slope of log time over log size. The exponents are judged like the ratios of a race.
+
+    Args:
+        fn: the student's function.
+        against: the reference's, which the answers are compared with.
+        inputs: draws the arguments of one call for a size.
+        sizes: at least two; the largest at least four times the smallest.
+        at_most: the largest exponent; or limits with their shares of the points.
+        verify: as for ``race``.
+
+    Raises:
+        Mismatch: an answer is wrong, or the time grows too fast for any points.
+        TooNoisy: as for ``race``.
+    """
+    ordered = sorted(sizes)
+    if len(ordered) < 2 or ordered[-1] < 4 * ordered[0]:
+        raise TypeError("growth needs sizes, the largest at least four times the smallest")
+    duel = _Duel(fn, against, verify)
+    series = Series(_limits(at_most))
+    curve: dict[int, list[float]] = {size: [] for size in ordered}
+    with duel:
+        wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0) for size in ordered}  # type: ignore[misc]
+        while not series.is_done:
+            costs = {}
+            for size in random.SystemRandom().sample(ordered, len(ordered)):
+                own, _ = duel.pair(inputs(size))
+                costs[size] = max(own - wall_s[size], LEAST_S)
+                curve[size].append(costs[size])
+            series.add(slope([float(size) for size in ordered], [costs[size] for size in ordered]))
+    wild = spread([math.log(each) for each in curve[ordered[-1]]])
+    measured = _measured(
+        series,
+        kind="growth",
+        unit="exponent",
+        spread=wild,
+        curve=tuple((float(size), statistics.median(costs)) for size, costs in curve.items()),
+    )
+    _conclude(duel, measured, series, wild, "The time grows like size to the power of {value}; {limit} is allowed.")
+
+
+def holds(
+    fn: Any,
+    against: Any,
+    inputs: Callable[..., Sequence[Any]],
+    *,
+    at_most: Limits,
+    unit: str = "× the reference",
+    sizes: Sequence[int] = (),
+    verify: Callable[..., None] | None = None,
+) -> None:
+    """End the check unless a call holds little memory at its peak, as the kernel counts it from outside.
+
+    The wall's copies of arguments and answer are in the figures, on both sides. The first call of a fresh copy of the
+    notebook is measured, for later ones find memory that was left to them.
+
+    Args:
+        fn: the student's function.
+        against: the reference's, which the answer is compared with.
+        inputs: draws the arguments of one call; with ``sizes``, for a size.
+        at_most: the limit, or limits with their shares of the points.
+        unit: ``× the reference``, ``bytes``; with ``sizes`` it is the exponent of the growth.
+        sizes: measure growth over these sizes.
+        verify: as for ``race``.
+
+    Raises:
+        Mismatch: an answer is wrong, or too much memory is held for any points.
+    """
+    if unit not in ("× the reference", "bytes"):
+        raise TypeError(f"memory is limited in '× the reference' or in 'bytes', not in {unit!r}")
+    limits = Series(_limits(at_most)).limits
+    duel = _Duel(fn, against, verify)
+    curve = []
+    with duel:
+        for size in sorted(sizes) if sizes else [None]:
+            args = tuple(inputs() if size is None else inputs(size))
+            own, other = duel.memory(args)
+            curve.append((float(size or 0), float(own), float(other)))
+    if sizes:
+        unit = "exponent"
+        value = slope([size for size, _, _ in curve], [max(own, 1.0) for _, own, _ in curve])
+    else:
+        value = curve[0][1] / max(curve[0][2], 1.0) if unit != "bytes" else curve[0][1]
+    measured = _exact("memory", unit, value, limits, curve=tuple((size, own) for size, own, _ in curve if sizes))
+    sentence = {
+        "bytes": "At its peak your code holds {value} bytes; {limit} are allowed.",
+        "exponent": "The memory grows like size to the power of {value}; {limit} is allowed.",
+    }.get(unit, "At its peak your code holds {value} times as much memory as it should, {limit} times is allowed.")
+    _take(duel.wall, measured, sentence, kind="memory")
+
+
+def counts(
+    fn: Any,
+    inputs: Callable[..., Sequence[Any]],
+    *,
+    at_most: Limits,
+    of: str = "operators",
+    sizes: Sequence[int] = (),
+    backward: bool = False,
+) -> None:
+    """End the check unless a call's operators, FLOPs or live bytes stay within a limit: exact, the same in each run.
+
+    The student's own process counts, so something from outside should stand behind: ``race`` or ``holds``.
+
+    Args:
+        fn: the student's function.
+        inputs: draws the arguments of one call; with ``sizes``, for a size.
+        at_most: the limit, or limits with their shares; with ``sizes`` limits of the exponent.
+        of: ``operators`` (on a GPU: one kernel launch each, about), ``flops`` or ``live bytes``.
+        sizes: measure growth over these sizes.
+        backward: count the backward pass too.
+
+    Raises:
+        Mismatch: there is too much of it for any points.
+    """
+    fields = {"operators": "op_count", "flops": "flops", "live bytes": "peak_bytes"}
+    if of not in fields:
+        raise TypeError(f"operators, flops or live bytes can be counted, not {of!r}")
+    limits = Series(_limits(at_most)).limits
+    curve, seen = [], None
+    for size in sorted(sizes) if sizes else [None]:
+        args = inputs() if size is None else inputs(size)
+        seen = watch(fn, *args, backward=backward, flops=of == "flops")
+        curve.append((float(size or 0), float(getattr(seen, fields[of]))))
+    unit = "exponent" if sizes else of
+    value = slope([size for size, _ in curve], [max(cost, 1.0) for _, cost in curve]) if sizes else curve[0][1]
+    assert seen is not None
+    kind = {"live bytes": "memory"}.get(of, of)
+    measured = _exact(kind, unit, value, limits, curve=tuple(curve) if sizes else (), hints=_hints(seen.ops))
+    sentence = f"{of.capitalize()} grow like size to the power of {{value}}; {{limit}} is allowed."
+    if not sizes:
+        sentence = f"Your code needs {{value}} {of}; {{limit}} are allowed."
+    _take(fn._wall_peer, measured, sentence, kind="cost")
+
+
+# --------------------------------------------------------------------------------------------------------- two sides
+
+
+class _Duel:
+    """The student's function and the reference's, called with the same arguments."""
+
+    def __init__(self, fn: Any, against: Any, verify: Callable[..., None] | None) -> None:
+        if type(fn) is not Remote or type(against) is not Remote:
+            raise TypeError("give a function of the student's and one of the reference's: student.f, reference.f")
+        self.fn, self.against = fn, against
+        self.wall: Wall = fn._wall_peer
+        self.other: Wall = against._wall_peer
+        if self.wall is self.other:
+            raise TypeError("the second function must be the reference's: take the fixture `reference`")
+        self.verify = verify
+        self.coins = random.SystemRandom()
+        self.last_args: tuple[Any, ...] = ()
+
+    def __enter__(self) -> Self:
+        self._collects = gc.isenabled()
+        gc.disable()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._collects:
+            gc.enable()
+
+    def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float) -> float:
+        """Call both a few times, and give the student's side time for a whole race; what the wall costs, in seconds."""
+        times = []
+        args: tuple[Any, ...] = ()
+        answer: Any = None
+        for _ in range(WARM):
+            args = _plain(inputs())
+            with self._still():
+                answer, seconds = self.other.timed("call", [self.against, *args])
+            times.append(seconds)
+        more_s = ENOUGH * min(times) * (1 + PATIENCE * limit)
+        for wall in (self.wall, self.other):
+            left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
+            wall.extend(Budget.wall(left + more_s), left + more_s if left else math.inf)
+        for _ in range(WARM):
+            self.pair(_plain(inputs()))
+        with self._still():
+            self.other.timed("keep", [answer])
+            return min(self.other.timed("echo", list(args))[1] for _ in range(ECHOES))
+
+    def pair(self, args: Sequence[Any]) -> tuple[float, float]:
+        """One call of each, in an order that is drawn; the seconds of both, the answer verified."""
+        self.last_args = args = _plain(args)
+        if self.coins.random() < 0.5:
+            answer, own = self.wall.timed("call", [self.fn, *args])
+            due, other = self._reference(args)
+        else:
+            due, other = self._reference(args)
+            answer, own = self.wall.timed("call", [self.fn, *args])
+        self._look(answer, due, args)
+        return own, other
+
+    def memory(self, args: Sequence[Any]) -> tuple[int, int]:
+        """One call of each; the bytes by which the memory of both rose, the answer verified."""
+        args = _plain(args)
+        with Peak(self.wall.guest) as own:
+            answer, _ = self.wall.timed("call", [self.fn, *args])
+        with Peak(self.other.guest) as other:
+            due, _ = self.other.timed("call", [self.against, *args])
+        self._look(answer, due, args)
+        return own.grown_bytes, other.grown_bytes
+
+    def _reference(self, args: Sequence[Any]) -> tuple[Any, float]:
+        with self._still():
+            return self.other.timed("call", [self.against, *args])
+
+    @contextlib.contextmanager
+    def _still(self) -> Iterator[None]:
+        try:
+            with held_still(self.wall.guest):
+                yield
+        except Restless:
+            what = "Your code goes on starting processes while it is not asked for anything."
+            raise Mismatch(what, kind="time") from None
+
+    def _look(self, answer: Any, due: Any, args: Sequence[Any]) -> None:
+        measured, HEADROOM.measured = HEADROOM.measured, False  # the room of a performance check is that of its limit
+        try:
+            if self.verify is not None:
+                self.verify(answer, *args)
+            elif isinstance(due, torch.Tensor) and due.dtype is torch.float32:
+                close(answer, due, rtol=ROUNDING, atol=ROUNDING)
+            else:
+                close(answer, due)
+        except Mismatch as wrong:
+            wrong.rationale = f"In a timed call: {wrong.rationale}"
+            raise
+        finally:
+            HEADROOM.measured = measured
+
+
+def _plain(args: Sequence[Any]) -> tuple[Any, ...]:
+    if any(callable(arg) and type(arg) is not Remote for arg in args):
+        raise TypeError("a timed call takes plain arguments: what a function of the host's costs is not the student's")
+    return tuple(args)
+
+
+# ---------------------------------------------------------------------------------------------------------- verdicts
+
+
+def _limits(at_most: Limits) -> dict[float, float]:
+    return dict(at_most) if isinstance(at_most, Mapping) else {float(at_most): 1.0}
+
+
+def _measured(series: Series, *, kind: str, unit: str, **more: Any) -> Measurement:
+    low, high = interval(series.values)
+    return Measurement(
+        kind=kind,
+        of="",
+        unit=unit,
+        value=series.median,
+        low=low if math.isfinite(low) else None,
+        high=high if math.isfinite(high) else None,
+        limits=tuple(series.limits.items()),
+        share=series.share,
+        clear=series.is_clear,
+        pairs=len(series.values),
+        machine=machine(),
+        **more,
+    )
+
+
+def _exact(
+    kind: str,
+    unit: str,
+    value: float,
+    limits: dict[float, float],
+    *,
+    curve: tuple[tuple[float, float], ...],
+    hints: tuple[tuple[str, int], ...] = (),
+) -> Measurement:
+    share = next((share for limit, share in limits.items() if value <= limit), 0.0)
+    return Measurement(
+        kind=kind, of="", unit=unit, value=value, low=value, high=value, limits=tuple(limits.items()), share=share,
+        pairs=1, curve=curve, hints=hints,
+    )  # fmt: skip
+
+
+def _conclude(duel: _Duel, measured: Measurement, series: Series, wild: float, sentence: str) -> None:
+    """Doubt what a noisy machine says, then take the measurement in."""
+    lost = measured.share < max(series.limits.values())
+    doubtful = (lost and wild > WILD) or (not measured.clear and wild > UNSTEADY)
+    if doubtful and not duel.wall.last_try:
+        raise TooNoisy(f"the middle half of the reference's times spans a factor of {math.exp(wild):.1f}")
+    if lost and wild > WILD:
+        measured = replace(measured, share=max(series.limits.values()), clear=False)
+    if measured.share < 1 and series.decision(min(series.limits)) is Decision.OVER:
+        with contextlib.suppress(StudentFault):  # a hint only
+            duel.wall.extend(Budget.wall(20.0), 20.0)
+            measured = replace(measured, hints=_hints(watch(duel.fn, *duel.last_args).ops))
+    _take(duel.wall, measured, sentence, kind="time")
+
+
+def _take(wall: Wall, measured: Measurement, sentence: str, *, kind: str) -> None:
+    """Note a measurement, and end the check if it earns nothing."""
+    wall.measurements.append(measured)
+    first = measured.limits[0][0]
+    if HEADROOM.measured and first > 0:
+        HEADROOM.note(max(measured.value, 0.0) / first)
+    if measured.share <= 0:
+        last = measured.limits[-1][0]
+        raise Mismatch(sentence.format(value=_number(measured.value), limit=f"at most {_number(last)}"), kind=kind)
+
+
+def _number(value: float) -> str:
+    """``0.52``, ``1.7``, ``61``, ``1,200,000``: as many digits as mean something."""
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
+def _hints(ops: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    most = sorted(ops.items(), key=lambda item: (-item[1], item[0]))[:5]
+    return tuple((name, min(count, 1 << 53)) for name, count in most)
+
+
+def machine() -> dict[str, float]:
+    """What can be read of the machine's load, frequency and heat. What it does not tell is left out."""
+    facts = {"load_1m": os.getloadavg()[0], "cores": float(os.cpu_count() or 1)}
+    with contextlib.suppress(OSError, ValueError, statistics.StatisticsError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        facts["mhz"] = statistics.mean(float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz"))
+    with contextlib.suppress(OSError, ValueError):
+        counted = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+        if counts := [float(path.read_text()) for path in counted]:
+            facts["throttled"] = sum(counts)
+    with contextlib.suppress(OSError, ValueError):
+        if heat := [float(path.read_text()) for path in Path("/sys/class/thermal").glob("thermal_zone*/temp")]:
+            facts["celsius"] = max(heat) / 1000
+    return facts

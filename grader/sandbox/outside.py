@@ -1,0 +1,127 @@
+"""One guest seen, and held still, from outside: what a timed check needs besides the wall.
+
+Theory of operation. While the reference is timed, the student's processes are *stopped* (SIGSTOP, which nothing inside
+can refuse, not even pid 1): nobody can slow the reference by using the machine, or go on computing after a reply. The
+walk over the tree is repeated until it finds no process that it did not stop before; a tree that grows faster than that
+is a fault of the student's.
+
+Memory is the kernel's own account of resident pages (``VmHWM``, set back before a call through ``clear_refs``), so a
+guest cannot understate it. Helpers that a process starts count with what they hold when the call ends, and where there
+is a control group its peak counts too.
+
+**Not defended**: without a control group, memory of a helper process that is gone before the call ends; memory that the
+notebook took when it was loaded and fills only now. The limit on all its memory holds for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from grader.sandbox.watch import tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grader.sandbox.base import Guest
+
+__all__ = ["Peak", "Restless", "go_on", "held_still"]
+
+_WALKS = 50
+
+
+class Restless(Exception):
+    """The guest starts processes faster than they can be stopped."""
+
+
+@contextlib.contextmanager
+def held_still(guest: Guest | None) -> Iterator[None]:
+    """Stop all of a guest's processes for the length of a block. Does nothing without a guest.
+
+    Raises:
+        Restless: they cannot all be stopped.
+    """
+    if guest is None:
+        yield
+        return
+    try:
+        _stop(guest)
+        yield
+    finally:
+        go_on(guest)
+
+
+def _stop(guest: Guest) -> None:
+    stopped: set[int] = set()
+    with contextlib.suppress(OSError):  # gone: the wall will say so
+        for _ in range(_WALKS):
+            fresh = set(tree_of(guest.pid)) - stopped
+            if not fresh:
+                return
+            for pid in fresh:
+                _signal(pid, signal.SIGSTOP)
+            stopped |= fresh
+        raise Restless
+
+
+def go_on(guest: Guest) -> None:
+    """Let a stopped guest go on."""
+    with contextlib.suppress(OSError):
+        for pid in tree_of(guest.pid):
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+class Peak:
+    """How far the memory of a guest rises while a block runs, in ``grown_bytes``.
+
+    Args:
+        guest: whose memory. Of None (the reference marks in our own process) this very process is measured.
+
+    Raises:
+        OSError: the guest is gone, or its memory cannot be read from here.
+    """
+
+    def __init__(self, guest: Guest | None) -> None:
+        self._guest = guest
+        self.grown_bytes = 0
+
+    def __enter__(self) -> Self:
+        self._before: dict[int, int] = {}
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")  # VmHWM := VmRSS
+                self._before[pid] = _status(pid)["VmRSS"]
+        self._usage = None if self._guest is None else self._guest.usage()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        grown = 0
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                grown += max(0, _status(pid)["VmHWM"] - self._before.get(pid, 0))
+        self.grown_bytes = grown
+        if self._guest is not None and self._usage is not None:
+            now = self._guest.usage()
+            if now.peak_memory_bytes > self._usage.peak_memory_bytes:
+                self.grown_bytes = max(grown, now.peak_memory_bytes - self._usage.memory_bytes)
+
+    def _processes(self) -> list[int]:
+        return [os.getpid()] if self._guest is None else tree_of(self._guest.pid)
+
+
+def _status(pid: int) -> dict[str, int]:
+    """Sizes in bytes. A process that has ended and waits for its parent has none."""
+    found = {"VmRSS": 0, "VmHWM": 0}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name in found:
+            found[name] = int(rest.split()[0]) * 1024
+    return found
