@@ -26,7 +26,7 @@ import os
 import random
 import statistics
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -45,7 +45,7 @@ from .watch import watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["TooNoisy", "counts", "grows", "holds", "race", "ramp"]
+__all__ = ["Each", "TooNoisy", "counts", "grows", "holds", "race", "ramp"]
 
 Limits = float | Mapping[float, float]
 """A limit that earns all points, or limits with the share that each earns (``ramp(5, 20)``)."""
@@ -54,10 +54,20 @@ ECHOES = 7
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
 LEAST_S = 1e-6
+LEAST_BYTES = 4.0 * (1 << 20)
+"""Less than this is as good as nothing: pages that were there already, or a huge page of which little is used."""
 ROUNDING = 1e-4
 """Relative and absolute, for float32: sums of large arrays in any order. Half precision and TF32 are coarser."""
 PATIENCE = 4.0
 """A student who is this much slower than the largest limit still gets all pairs; who is slower runs out of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """An argument of which each side has its own: a model that both made from the same weights."""
+
+    own: Any
+    reference: Any
 
 
 class TooNoisy(Exception):
@@ -80,7 +90,7 @@ def race(
             ``reference.torch.nn.functional.conv2d``. With arguments on a GPU the same race times the GPU.
         inputs: draws the arguments of one call, as a tuple. Called anew for each pair.
         at_most: the largest ratio of the times; or limits with their shares of the points.
-        verify: looks at an answer, as ``verify(answer, *arguments)``, instead of ``close(answer, reference's answer)``.
+        verify: looks at an answer, as ``verify(answer, reference's answer, *arguments)``, instead of ``close``.
 
     Raises:
         Mismatch: an answer is wrong, or the work is too slow for any points.
@@ -106,13 +116,8 @@ def race(
         wall_s=wall_s,
         spread=wild,
     )
-    _conclude(
-        duel,
-        measured,
-        series,
-        wild,
-        "Your code takes {value} times as long as what it is compared with; {limit} times is allowed.",
-    )
+    sentence = "Your code takes {value} times as long as what it is compared with; {limit} times is allowed."
+    _conclude(duel, measured, series, wild, sentence)
 
 
 def grows(
@@ -206,9 +211,9 @@ def holds(
             curve.append((float(size or 0), float(own), float(other)))
     if sizes:
         unit = "exponent"
-        value = slope([size for size, _, _ in curve], [max(own, 1.0) for _, own, _ in curve])
+        value = slope([size for size, _, _ in curve], [max(own, LEAST_BYTES) for _, own, _ in curve])
     else:
-        value = curve[0][1] / max(curve[0][2], 1.0) if unit != "bytes" else curve[0][1]
+        value = max(curve[0][1], LEAST_BYTES) / max(curve[0][2], LEAST_BYTES) if unit != "bytes" else curve[0][1]
     measured = _exact("memory", unit, value, limits, curve=tuple((size, own) for size, own, _ in curve if sizes))
     sentence = {
         "bytes": "At its peak your code holds {value} bytes; {limit} are allowed.",
@@ -295,8 +300,7 @@ class _Duel:
         answer: Any = None
         for _ in range(WARM):
             args = _plain(inputs())
-            with self._still():
-                answer, seconds = self.other.timed("call", [self.against, *args])
+            answer, seconds = self._reference(args)
             times.append(seconds)
         more_s = ENOUGH * min(times) * (1 + PATIENCE * limit)
         for wall in (self.wall, self.other):
@@ -306,17 +310,17 @@ class _Duel:
             self.pair(_plain(inputs()))
         with self._still():
             self.other.timed("keep", [answer])
-            return min(self.other.timed("echo", list(args))[1] for _ in range(ECHOES))
+            return min(self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES))
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""
         self.last_args = args = _plain(args)
         if self.coins.random() < 0.5:
-            answer, own = self.wall.timed("call", [self.fn, *args])
+            answer, own = self._own(args)
             due, other = self._reference(args)
         else:
             due, other = self._reference(args)
-            answer, own = self.wall.timed("call", [self.fn, *args])
+            answer, own = self._own(args)
         self._look(answer, due, args)
         return own, other
 
@@ -324,15 +328,18 @@ class _Duel:
         """One call of each; the bytes by which the memory of both rose, the answer verified."""
         args = _plain(args)
         with Peak(self.wall.guest) as own:
-            answer, _ = self.wall.timed("call", [self.fn, *args])
+            answer, _ = self._own(args)
         with Peak(self.other.guest) as other:
-            due, _ = self.other.timed("call", [self.against, *args])
+            due, _ = self.other.timed("call", [self.against, *_side(args, own=False)])
         self._look(answer, due, args)
         return own.grown_bytes, other.grown_bytes
 
+    def _own(self, args: Sequence[Any]) -> tuple[Any, float]:
+        return self.wall.timed("call", [self.fn, *_side(args, own=True)])
+
     def _reference(self, args: Sequence[Any]) -> tuple[Any, float]:
         with self._still():
-            return self.other.timed("call", [self.against, *args])
+            return self.other.timed("call", [self.against, *_side(args, own=False)])
 
     @contextlib.contextmanager
     def _still(self) -> Iterator[None]:
@@ -347,7 +354,7 @@ class _Duel:
         measured, HEADROOM.measured = HEADROOM.measured, False  # the room of a performance check is that of its limit
         try:
             if self.verify is not None:
-                self.verify(answer, *args)
+                self.verify(answer, due, *_side(args, own=True))
             elif isinstance(due, torch.Tensor) and due.dtype is torch.float32:
                 close(answer, due, rtol=ROUNDING, atol=ROUNDING)
             else:
@@ -363,6 +370,11 @@ def _plain(args: Sequence[Any]) -> tuple[Any, ...]:
     if any(callable(arg) and type(arg) is not Remote for arg in args):
         raise TypeError("a timed call takes plain arguments: what a function of the host's costs is not the student's")
     return tuple(args)
+
+
+def _side(args: Sequence[Any], *, own: bool) -> list[Any]:
+    """The arguments as one side gets them."""
+    return [(arg.own if own else arg.reference) if type(arg) is Each else arg for arg in args]
 
 
 # ---------------------------------------------------------------------------------------------------------- verdicts
@@ -417,7 +429,7 @@ def _conclude(duel: _Duel, measured: Measurement, series: Series, wild: float, s
     if measured.share < 1 and series.decision(min(series.limits)) is Decision.OVER:
         with contextlib.suppress(StudentFault):  # a hint only
             duel.wall.extend(Budget.wall(20.0), 20.0)
-            measured = replace(measured, hints=_hints(watch(duel.fn, *duel.last_args).ops))
+            measured = replace(measured, hints=_hints(watch(duel.fn, *_side(duel.last_args, own=True)).ops))
     _take(duel.wall, measured, sentence, kind="time")
 
 

@@ -2,13 +2,13 @@
 
 Theory of operation. A timed check compares pairs: one call of the student's, one of the reference's. Each pair gives
 one number (the ratio of the times; for growth, the slope of one round). Only one bit of it decides: whether it lies
-above the limit. If the student is truly within the limit, that bit is at most a fair coin, however wild the noise is, for
-noise hits both sides of a pair alike. So "over the limit" is the claim that a coin falls on one side more often than
-half of the time, and it is tested while the coins fall:
+above the limit. If the student is truly within the limit, that bit is at most a fair coin, however wild the noise is,
+for noise hits both sides of a pair alike. So "over the limit" is the claim that a coin falls on one side more often
+than half of the time, and it is tested while the coins fall:
 
 * ``evidence`` is the mean over all biases p in (1/2, 1], equally weighted, of the likelihood ratio of p against 1/2.
   For a coin with p ≤ 1/2 it is a nonnegative supermartingale that starts at 1, so the chance that it *ever* reaches 1/α
-  is at most α (Ville 1939; mixtures: Robbins, Ann. Math. Stat. 41, 1970). One may look after each pair and stop at will.
+  is at most α (Ville 1939; mixtures: Robbins, Ann. Math. Stat. 41, 1970). One may look at any time and stop at will.
 * With k of n coins above it has the closed form Σ_{j ≤ k} C(n+1, j) / ((n+1) C(n, k)): the Beta integral
   2ⁿ⁺¹ ∫_{1/2}^{1} pᵏ(1−p)ⁿ⁻ᵏ dp, and the Beta tail at 1/2 as a Binomial sum (Abramowitz & Stegun 26.5.24).
 * All limits that the series does not reject form an interval for the median that holds at all times at once (Howard &
@@ -45,7 +45,7 @@ class Decision(StrEnum):
 
 
 def evidence(above: int, n: int) -> float:
-    """How strongly ``above`` of ``n`` coins speak against a coin that falls above at most half of the time; 1: not at all.
+    """How strongly ``above`` of ``n`` coins speak against a coin that is fair or falls below more often; 1: not at all.
 
     Raises:
         ValueError: not 0 ≤ above ≤ n.

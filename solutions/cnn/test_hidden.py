@@ -411,8 +411,8 @@ def im2col_bytes(x, weight, out):
 
 
 @check("conv2d", points=2, hint="No Python loop over pixels, channels or samples: all windows at once.")
-def test_conv2d_operations(student, rng):
-    """conv2d takes few operations, and no more of them for large pictures than for small ones."""
+def test_conv2d_operations(student, reference, rng):
+    """conv2d takes few operations, no more of them for large pictures than for small ones, and 40 times our time."""
     small, large = (
         watch(student.conv2d, randn(rng, *x, dtype=F32), randn(rng, *weight, dtype=F32), padding=1).op_count
         for x, weight in (((1, 2, 8, 8), (3, 2, 3, 3)), ((8, 6, 24, 24), (12, 6, 3, 3)))
@@ -421,15 +421,27 @@ def test_conv2d_operations(student, rng):
         fail("Too many operations for one small picture.", kind="cost")
     if large > 1.2 * small + 4:
         fail("The number of operations grows with the picture, the channels or the batch.", kind="cost")
+    race(student.conv2d, reference.conv2d, pictures(rng, 8, 24), at_most=40)
+
+
+def pictures(rng, n, size):
+    """Draws n pictures of 6 channels, about so large, and 12 kernels; never the same height twice in a row."""
+
+    def draw():
+        height = int(torch.randint(size - size // 8, size + 1, (), generator=rng))
+        return randn(rng, n, 6, height, size, dtype=F32), randn(rng, 12, 6, 3, 3, dtype=F32)
+
+    return draw
 
 
 @check("conv2d", points=1, hint="Sum over channels and window with a matrix product or einsum, not with * and sum.")
-def test_conv2d_memory(student, rng):
+def test_conv2d_memory(student, reference, rng):
     """conv2d never holds more than three times the memory of all its windows."""
     x, weight = randn(rng, 8, 6, 24, 24, dtype=F32), randn(rng, 12, 6, 3, 3, dtype=F32)
     seen = watch(student.conv2d, x, weight)
     if seen.peak_bytes > 3 * im2col_bytes(x, weight, F.conv2d(x, weight)):
         fail("At its peak, your function holds more than three times the memory of all windows.", kind="cost")
+    holds(student.conv2d, reference.conv2d, pictures(rng, 32, 64), at_most=6)
 
 
 # ------------------------------------------------------------------------------------------------- 4. pooling
@@ -577,8 +589,8 @@ def test_pool_gradients(student, rng):
 
 
 @check("pooling", points=2, hint="No Python loop over pixels, channels or samples: all windows at once.")
-def test_pool_operations(student, rng):
-    """Both poolings take no more operations for large pictures than for small ones."""
+def test_pool_operations(student, reference, rng):
+    """Both poolings take no more operations for large pictures than for small ones, and 40 times our time."""
     for function in (student.max_pool2d, student.avg_pool2d):
         small, large = (
             watch(function, randn(rng, *shape, dtype=F32), 3, stride=2, padding=1).op_count
@@ -586,6 +598,8 @@ def test_pool_operations(student, rng):
         )
         if large > 1.2 * small + 4:
             fail("The number of operations grows with the picture, the channels or the batch.", kind="cost")
+    for function, ours in ((student.max_pool2d, reference.max_pool2d), (student.avg_pool2d, reference.avg_pool2d)):
+        race(function, ours, lambda: (pictures(rng, 8, 64)()[0], 3, 2, 1), at_most=40)
 
 
 # -------------------------------------------------------------------------------------------------- 5. module

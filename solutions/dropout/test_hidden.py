@@ -277,8 +277,8 @@ def test_dropout_arguments(student, rng):
 
 
 @check("dropout", points=1, hint="No loop over entries or rows: the mask is one tensor of the shape of x.")
-def test_dropout_cost(student, rng):
-    """dropout needs at most 16 operations for a large x too, and at most four times the memory of x."""
+def test_dropout_cost(student, reference, rng):
+    """dropout needs at most 16 operations, four times the memory of x, and ten times PyTorch's time, for a large x."""
     x = nonzero(rng, 512, 512, dtype=torch.float32)
     for training in (True, False):
         seen = watch(student.dropout, x, 0.5, training, seeded(rng))
@@ -286,6 +286,20 @@ def test_dropout_cost(student, rng):
             fail("There are too many operations.", kind="cost")
         if seen.peak_bytes > 4.1 * x.nbytes:
             fail("Too much memory is used at a time.", kind="cost")
+    torchs = reference.torch.nn.functional.dropout
+    race(student.dropout, torchs, lambda: (tall(rng, 8192, 16), 0.5, True), at_most=10, verify=kept_or_dropped)
+    holds(student.dropout, torchs, lambda: (tall(rng, 80_000, 32), 0.5, True), at_most=3, verify=kept_or_dropped)
+
+
+def tall(rng, rows, columns):
+    """About so many short rows; never the same number twice in a row."""
+    return nonzero(rng, int(torch.randint(rows - rows // 16, rows, (), generator=rng)), columns, dtype=torch.float32)
+
+
+def kept_or_dropped(result, due, x, p, training):
+    """Each entry is doubled or zero, about half of them."""
+    close(result, torch.where(result == 0, torch.zeros(()), 2 * x))
+    right_rate(dropped(result, x.shape), p)
 
 
 # -------------------------------------------------------------------------------------------------- 3. module

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from grader.checks import check, close, contract, fail, holds, probe, race, spy, watch
+from grader.checks import Each, check, close, contract, fail, holds, probe, race, spy, watch
 
 F64 = torch.float64
 
@@ -246,7 +246,7 @@ def test_gradient_error(student):
 
 
 @check("gradient", points=1, hint="One forward pass with the whole batch, and one backward pass.")
-def test_gradient_cost(student, given, rng):
+def test_gradient_cost(student, reference, given, rng):
     """input_gradient calls the model once, with all samples, and costs at most 3.3 forward passes."""
     torch.manual_seed(1)
     model = HERE.SmallCNN(size=4, width=2, classes=3, dtype=F64).eval()
@@ -256,6 +256,22 @@ def test_gradient_cost(student, given, rng):
     if (counted.calls, counted.samples) != (1, 6):
         fail("One call of the model with all samples is enough.", kind="cost")
     cheap(student.input_gradient, given, rng)
+    race(student.input_gradient, reference.input_gradient, same_model(given, reference, rng), at_most=20)
+
+
+def same_model(given, reference, rng, *args):
+    """Draws about 1000 small images and labels for a model that both sides have."""
+    state = HERE.SmallCNN(size=4, width=2).state_dict()
+    model = Each(given.SmallCNN(size=4, width=2), reference.SmallCNN(size=4, width=2))
+    for side in (model.own, model.reference):
+        side.load_state_dict(state)
+
+    def draw():
+        n = int(torch.randint(960, 1024, (), generator=rng))
+        x = 0.2 + 0.6 * torch.rand(n, 1, 4, 4, generator=rng)
+        return model, x, torch.randint(0, 10, (n,), generator=rng), *args
+
+    return draw
 
 
 def cheap(function, given, rng, *args):
@@ -417,7 +433,7 @@ def test_fgsm_traces(student, given, rng):
 
 
 @check("fgsm", points=1, hint="One forward pass with the whole batch, and one backward pass.")
-def test_fgsm_cost(student, given, rng):
+def test_fgsm_cost(student, reference, given, rng):
     """fgsm calls the model once, with all samples, and costs at most 3.3 forward passes."""
     torch.manual_seed(1)
     model = HERE.SmallCNN(size=4, width=2, classes=3, dtype=F64).eval()
@@ -427,6 +443,13 @@ def test_fgsm_cost(student, given, rng):
     if (counted.calls, counted.samples) != (1, 6):
         fail("One call of the model with all samples is enough.", kind="cost")
     cheap(student.fgsm, given, rng, 0.1)
+    race(student.fgsm, reference.fgsm, same_model(given, reference, rng, 0.1), at_most=20, verify=nearly_all)
+
+
+def nearly_all(result, due, model, x, y, eps):
+    """As ours, but for the sign of slopes that are zero up to rounding."""
+    close(result.shape, due.shape)
+    close(bool(((result - due).abs() <= 1e-5).double().mean() > 0.99), True)
 
 
 # --------------------------------------------------------------------------------------------------------- 3. pgd
@@ -622,7 +645,7 @@ def test_pgd_cost(student, given, rng):
 
 
 @check("pgd", points=1, hint="Detach after each step; otherwise every step's graph stays alive.")
-def test_pgd_memory(student, given, rng):
+def test_pgd_memory(student, reference, given, rng):
     """pgd with 16 steps needs hardly more memory than with 2."""
     model = given.SmallCNN()
     x, y = torch.rand(16, 1, 8, 8, generator=rng), torch.zeros(16, dtype=torch.int64)

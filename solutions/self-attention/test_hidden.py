@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from grader.checks import check, close, contract, fail, holds, probe, race, spy, watch
+from grader.checks import check, close, contract, fail, grows, holds, probe, race, spy, watch
 
 F64 = torch.float64
 BOTH_DTYPES = (F64, torch.float32)
@@ -223,8 +223,8 @@ def test_attention_large_scores(student):
 
 
 @check("attention", points=1, hint="No loop over batch, queries or keys: @ takes all batch dimensions at once.")
-def test_attention_operations(student, rng):
-    """scaled_dot_product_attention needs no more operations for large inputs than for small ones."""
+def test_attention_operations(student, reference, rng):
+    """scaled_dot_product_attention needs no more operations for large inputs than for small ones, nor 20 times our time."""
     counts = []
     for lead, L, M in (((1, 1), 2, 3), ((3, 4), 9, 11)):
         q, k, v = triple(rng, *lead, L=L, M=M)
@@ -234,6 +234,18 @@ def test_attention_operations(student, rng):
         )
     if counts[1] > counts[0] + 6:
         fail("The number of operations grows with the size of the input.", kind="cost")
+    race(
+        student.scaled_dot_product_attention,
+        reference.scaled_dot_product_attention,
+        lambda: tokens(rng, 64, 8, n=16),
+        at_most=20,
+    )
+
+
+def tokens(rng, *lead, n):
+    """Queries, keys and values of about n tokens; never the same number twice in a row."""
+    n = int(torch.randint(n - n // 8, n + 1, (), generator=rng))
+    return triple(rng, *lead, L=n, M=n, d=16, e=16, dtype=torch.float32)
 
 
 @check(
@@ -241,12 +253,14 @@ def test_attention_operations(student, rng):
     points=1,
     hint="Repeating q or k for all pairs costs d times the memory of the scores; q @ kᵀ does not.",
 )
-def test_attention_memory(student, rng):
+def test_attention_memory(student, reference, rng):
     """All intermediate tensors together take at most 6.5 times the memory of the scores."""
     q, k, v = triple(rng, 2, 2, L=96, M=96, d=8, e=8, dtype=torch.float32)
     for mask in (None, random_mask(rng, 96, 96)):
         if watch(student.scaled_dot_product_attention, q, k, v, mask).peak_bytes > 6.5 * 2 * 2 * 96 * 96 * 4:
             fail("The intermediate tensors take too much memory.", kind="cost")
+    attend_here, ours = student.scaled_dot_product_attention, reference.scaled_dot_product_attention
+    holds(attend_here, ours, lambda: tokens(rng, 2, 2, n=1024), at_most=4)
 
 
 # --------------------------------------------------------------------------------------------------- 2. masks
@@ -640,11 +654,22 @@ def cost(student, rng, n, window):
 @check(
     "truncated", points=2, hint="No tensor may have n × n entries, not even a mask: keep the 2w + 1 scores of each row."
 )
-def test_truncated_memory(student, rng):
+def test_truncated_memory(student, reference, rng):
     """The peak memory of truncated_self_attention grows like the number of tokens, not like its square."""
     few, many = (cost(student, rng, n, 8).peak_bytes for n in (512, 2048))
     if many > few * 4**1.25:
         fail("The memory grows faster than the number of tokens.", kind="cost")
+    holds(*windowed(student, reference), lambda n: (*exactly(rng, n), 8), sizes=(1024, 2048, 4096), at_most=1.5)
+
+
+def windowed(student, reference):
+    """Their function and ours."""
+    return student.truncated_self_attention, reference.truncated_self_attention
+
+
+def exactly(rng, n):
+    """Queries, keys and values of n tokens."""
+    return triple(rng, 1, L=n, M=n, d=16, e=16, dtype=torch.float32)
 
 
 @check(
@@ -652,19 +677,21 @@ def test_truncated_memory(student, rng):
     points=1,
     hint="Rows in turn with all keys save memory, but not work: leave out the keys beyond the window.",
 )
-def test_truncated_flops(student, rng):
+def test_truncated_flops(student, reference, rng):
     """The work of truncated_self_attention grows like the number of tokens, not like its square."""
     few, many = (cost(student, rng, n, 8).flops for n in (512, 2048))
     if many > few * 4**1.25:
         fail("The number of FLOPs grows faster than the number of tokens.", kind="cost")
+    grows(*windowed(student, reference), lambda n: (*exactly(rng, n), 8), sizes=(1024, 2048, 4096), at_most=1.6)
 
 
 @check("truncated", points=1, hint="Loop over the 2w + 1 offsets, or over blocks of tokens, not over single tokens.")
-def test_truncated_operations(student, rng):
+def test_truncated_operations(student, reference, rng):
     """truncated_self_attention needs at most 100 + 60(2w + 1) + 4n operations: no loop over single rows."""
     for n, window in ((256, 2), (100, 12)):
         if cost(student, rng, n, window).op_count > 100 + 60 * (2 * window + 1) + 4 * n:
             fail("There are too many operations: is there a loop over the tokens?", kind="cost")
+    race(*windowed(student, reference), lambda: (*tokens(rng, 1, n=2048), 2), at_most=60)
 
 
 @check(
