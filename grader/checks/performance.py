@@ -54,6 +54,7 @@ ECHOES = 7
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
 LEAST_S = 1e-6
+MOST_CALLS = 100
 LEAST_BYTES = 4.0 * (1 << 20)
 """Less than this is as good as nothing: pages that were there already, or a huge page of which little is used."""
 ROUNDING = 1e-4
@@ -100,11 +101,12 @@ def race(
     series = Series(_limits(at_most))
     with duel:
         wall_s = duel.prepare(inputs, max(series.limits))
+        duel.level(max(series.limits), wall_s)
         own, other = [], []
         while not series.is_done:
             one, two = duel.pair(inputs())
             own.append(max(one - wall_s, LEAST_S))
-            other.append(max(two - wall_s, LEAST_S))
+            other.append(max(two - wall_s, LEAST_S) / duel.calls)
             series.add(own[-1] / other[-1])
     wild = spread([math.log(each) for each in other])
     measured = _measured(
@@ -153,11 +155,13 @@ def grows(
     series = Series(_limits(at_most))
     curve: dict[int, list[float]] = {size: [] for size in ordered}
     with duel:
-        wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0) for size in ordered}  # type: ignore[misc]
+        wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0, warm=1) for size in ordered}  # type: ignore[misc]
         while not series.is_done:
             costs = {}
             for size in random.SystemRandom().sample(ordered, len(ordered)):
-                own, _ = duel.pair(inputs(size))
+                # Small ones more often: a short call slips between those of other processes, a long one cannot.
+                calls = min(MOST_CALLS, ordered[-1] // size)
+                own = statistics.mean(duel.pair(inputs(size))[0] for _ in range(calls))
                 costs[size] = max(own - wall_s[size], LEAST_S)
                 curve[size].append(costs[size])
             series.add(slope([float(size) for size in ordered], [costs[size] for size in ordered]))
@@ -283,6 +287,8 @@ class _Duel:
         self.verify = verify
         self.coins = random.SystemRandom()
         self.last_args: tuple[Any, ...] = ()
+        self.calls = 1
+        self._warm: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._collects = gc.isenabled()
@@ -293,12 +299,15 @@ class _Duel:
         if self._collects:
             gc.enable()
 
-    def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float) -> float:
-        """Call both a few times, and give the student's side time for a whole race; what the wall costs, in seconds."""
+    def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> float:
+        """Call both a few times, and give the student's side time for a whole race; what the wall costs, in seconds.
+
+        Never more than half of what the reference's calls took: taking off too little only helps the student.
+        """
         times = []
         args: tuple[Any, ...] = ()
         answer: Any = None
-        for _ in range(WARM):
+        for _ in range(warm):
             args = _plain(inputs())
             answer, seconds = self._reference(args)
             times.append(seconds)
@@ -306,11 +315,20 @@ class _Duel:
         for wall in (self.wall, self.other):
             left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
             wall.extend(Budget.wall(left + more_s), left + more_s if left else math.inf)
-        for _ in range(WARM):
-            self.pair(_plain(inputs()))
+        self._warm = [self.pair(inputs()) for _ in range(warm)]
         with self._still():
             self.other.timed("keep", [answer])
-            return min(self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES))
+            echoes = [self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES)]
+        return min(*echoes, min(times) / 2)
+
+    def level(self, limit: float, wall_s: float) -> None:
+        """From now on a request lets the reference compute several times, so that both sides take about as long.
+
+        On a busy machine a long call shares its core with others and a short one often does not: their ratio would
+        say more of the machine than of the work.
+        """
+        own, other = (max(min(times) - wall_s, LEAST_S) for times in zip(*self._warm, strict=True))
+        self.calls = max(1, min(round(own / other), round(limit), MOST_CALLS))
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""
@@ -339,7 +357,7 @@ class _Duel:
 
     def _reference(self, args: Sequence[Any]) -> tuple[Any, float]:
         with self._still():
-            return self.other.timed("call", [self.against, *_side(args, own=False)])
+            return self.other.timed("repeat", [self.calls, self.against, *_side(args, own=False)])
 
     @contextlib.contextmanager
     def _still(self) -> Iterator[None]:
@@ -421,10 +439,13 @@ def _exact(
 def _conclude(duel: _Duel, measured: Measurement, series: Series, wild: float, sentence: str) -> None:
     """Doubt what a noisy machine says, then take the measurement in."""
     lost = measured.share < max(series.limits.values())
-    doubtful = (lost and wild > WILD) or (not measured.clear and wild > UNSTEADY)
+    # A loss is beyond doubt when all of the interval lies further above the limit than such noise reaches.
+    near = measured.low is None or measured.low < min(series.limits) * math.exp(wild)
+    wildly_lost = lost and wild > WILD and near
+    doubtful = wildly_lost or (not measured.clear and wild > UNSTEADY)
     if doubtful and not duel.wall.last_try:
         raise TooNoisy(f"the middle half of the reference's times spans a factor of {math.exp(wild):.1f}")
-    if lost and wild > WILD:
+    if wildly_lost:
         measured = replace(measured, share=max(series.limits.values()), clear=False)
     if measured.share < 1 and series.decision(min(series.limits)) is Decision.OVER:
         with contextlib.suppress(StudentFault):  # a hint only

@@ -23,6 +23,7 @@ import math
 import statistics
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 __all__ = ["ENOUGH", "WILD", "Decision", "Series", "evidence", "interval", "ramp", "slope", "spread"]
 
@@ -44,6 +45,7 @@ class Decision(StrEnum):
     OPEN = "open"
 
 
+@cache
 def evidence(above: int, n: int) -> float:
     """How strongly ``above`` of ``n`` coins speak against a coin that is fair or falls below more often; 1: not at all.
 

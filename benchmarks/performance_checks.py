@@ -1,0 +1,162 @@
+"""How steady the verdicts of timed checks are, while something else keeps a core busy; and what they cost.
+
+For each limit of the six assignments, functions that take 0.7, 1.5 and 3 times as long as it allows are raced in the
+sandbox, in guests of their own, again and again. A *flip* is a 0.7 that loses points or a 1.5 or 3 that keeps them. As in
+a run, what a noisy machine leaves unclear is measured once more, and then decided in the student's favour.
+
+Usage: python benchmarks/performance_checks.py [--marks 200] [--limits 10,20,40] [--class-of 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from grader.audit.subject import Subject
+from grader.audit.trials import Trial, run
+from grader.checks import race
+from grader.checks.performance import TooNoisy
+from grader.config import load_course
+from grader.guest.worker import seed_everything
+from grader.lane import alone
+from grader.sandbox.base import Limits
+from grader.sandbox.select import select
+from grader.wall.faults import Mismatch
+from grader.wall.host import Student
+from grader.wall.session import Budget, CodeCell, Session
+
+WORK = """
+import torch
+def work(x, rounds):
+    y = x
+    for _ in range(rounds):
+        y = torch.tanh(x @ y)
+    return y
+times = 1.0
+def slow_by(factor):
+    global times
+    times = factor
+def slower(x, rounds):
+    work(x, round(rounds * (times - 1)))
+    return work(x, rounds)
+"""
+ROUNDS = 6
+FACTORS = (0.7, 1.5, 3.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--marks", type=int, default=200)
+    parser.add_argument("--limits", default="10,20,40")
+    parser.add_argument("--class-of", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    busy = multiprocessing.Process(target=_burn, daemon=True)
+    busy.start()
+    try:
+        print(
+            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, one core kept busy by us\n"
+        )
+        _flips(options.marks, [float(limit) for limit in options.limits.split(",")])
+    finally:
+        busy.kill()
+    if options.class_of:
+        _cost(options.class_of)
+
+
+def _burn() -> None:
+    while True:
+        sum(range(100_000))
+
+
+def _flips(marks: int, limits: list[float]) -> None:
+    sandbox = select("auto", preload=(), limits=Limits())
+    sandbox.start()
+    sessions = [
+        Session(sandbox=sandbox, limits=Limits(wall_s=36_000, cpu_s=36_000), budget=Budget(check_s=60))
+        for _ in range(2)
+    ]
+    print("| limit | true ratio | marks | flips | unclear | pairs, median (most) | seconds a mark |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    try:
+        for session in sessions:
+            session.load([CodeCell(index=0, source=WORK)])
+        for limit in limits:
+            for factor in FACTORS:
+                _row(sessions, limit, factor, marks)
+    finally:
+        for session in sessions:
+            session.close()
+        sandbox.close()
+
+
+def _row(sessions: list[Session], limit: float, factor: float, marks: int) -> None:
+    outcomes: Counter[str] = Counter()
+    pairs, seconds = [], []
+    for number in range(marks):
+        started = time.perf_counter()
+        for last in (False, True):
+            with alone():
+                outcome = _mark(sessions, limit, factor, number, last=last)
+            if outcome.said != "noisy":
+                break
+        seconds.append(time.perf_counter() - started)
+        pairs.append(outcome.pairs)
+        outcomes["flips"] += outcome.said != ("kept" if factor < 1 else "lost")
+        outcomes["unclear"] += not outcome.clear
+    print(
+        f"| {limit:g}× | {factor:g} of it | {marks} | {outcomes['flips']} | {outcomes['unclear']} "
+        f"| {statistics.median(pairs):g} ({max(pairs)}) | {statistics.mean(seconds):.2f} |",
+        flush=True,
+    )
+
+
+def _mark(sessions: list[Session], limit: float, factor: float, number: int, *, last: bool) -> SimpleNamespace:
+    seed_everything(number)
+    own, other = (session.for_check(number) for session in sessions)
+    own.last_try = last
+    student, reference = Student(own), Student(other)
+    times = limit * factor
+    try:
+        student.slow_by(times)
+        race(student.slower, reference.work, lambda: (torch.randn(96, 96), ROUNDS), at_most=limit)
+        said = "kept"
+    except Mismatch:
+        said = "lost"
+    except TooNoisy:
+        return SimpleNamespace(said="noisy", clear=False, pairs=0)
+    measured = own.measurements[0]
+    return SimpleNamespace(said=said, clear=measured.clear, pairs=measured.pairs)
+
+
+def _cost(students: int) -> None:
+    """What timed checks cost a class, all of it right."""
+    course = load_course(Path(__file__).resolve().parents[1] / "course.yaml")
+    subject = Subject.of(course, course.assignment("softmax-regression"))
+    data = subject.notebook()
+    trials = [
+        Trial(name=f"student-{number}", data=data, only=subject.exercises, seed=1, about="reference")
+        for number in range(students)
+    ]
+    started = time.perf_counter()
+    records = run(subject, trials)
+    took = time.perf_counter() - started
+    timed = [result for record in records for result in record.checks if result.check.timed]
+    others = [result for record in records for result in record.checks if not result.check.timed]
+    print(f"\nA class of {students} in softmax-regression, {took:.0f} s in all, its start included:")
+    for name in sorted({result.check.id for result in timed}):
+        print(f"  {name}: {statistics.mean(each.seconds for each in timed if each.check.id == name):.2f} s a student")
+    print(f"  all other checks together: {sum(each.seconds for each in others) / students:.2f} s a student")
+
+
+if __name__ == "__main__":
+    main()
