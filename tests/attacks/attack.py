@@ -69,6 +69,8 @@ class Attack:
     """The whole file, instead of a notebook made from the parts above."""
     folder: str = ""
     """What the student's folder is called, where that is the attack."""
+    beside: str = "honest-wrong"
+    """The control that the attack must not do better than: the same notebook without the trick."""
     put: Callable[[Path, bytes], None] | None = None
     """Hands in something else than a notebook: given the student's folder and the notebook's bytes."""
 
