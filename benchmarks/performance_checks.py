@@ -1,8 +1,8 @@
 """How steady the verdicts of timed checks are, while something else keeps a core busy; and what they cost.
 
 For each limit of the six assignments, functions that take 0.7, 1.5 and 3 times as long as it allows are raced in the
-sandbox, in guests of their own, again and again. A *flip* is a 0.7 that loses points or a 1.5 or 3 that keeps them. As in
-a run, what a noisy machine leaves unclear is measured once more, and then decided in the student's favour.
+sandbox, in guests of their own, again and again. A *flip* is a 0.7 that loses points or a 1.5 or 3 that keeps them. As
+in a run, what a noisy machine leaves unclear is measured once more, and then decided in the student's favour.
 
 Usage: python benchmarks/performance_checks.py [--marks 200] [--limits 10,20,40] [--class-of 20]
 """

@@ -145,7 +145,7 @@ def _timed(plan: Plan, code: Sequence[CodeCell], results: tuple[CheckResult, ...
             todo = replace(todo, checks=tuple(check for check in todo.checks if done[check.spec.id].kind == "noisy"))
         if not todo.checks:
             continue
-        if all(any(done[d].verdict is not Verdict.PASS for d in check.spec.depends) for check in todo.checks):
+        if all(any(d in done and done[d].verdict is not Verdict.PASS for d in c.spec.depends) for c in todo.checks):
             found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()))
         else:
             assert plan.reference is not None

@@ -123,8 +123,6 @@ class ZygoteGuest:
 
     def waited_s(self) -> float:
         """How long its living threads were ready to run and had no core."""
-        from grader.sandbox.zygotes import pid_of  # which imports this module
-
         with contextlib.suppress(OSError):
             return waited_s(pid_of(self._pidfd))
         return 0.0

@@ -30,6 +30,7 @@ import poisoning
 import pytest
 import reading
 import resources
+import timing
 from attack import HONEST, NAME, ROOT, SECRET, Attack, notebook
 from fair import FAIR as ALL_FAIR
 from fair import RIGHT
@@ -53,12 +54,21 @@ pytestmark = [
     ),
 ]
 
-ALL: list[Attack] = [*reading.ATTACKS, *forging.ATTACKS, *resources.ATTACKS, *packing.ATTACKS, *poisoning.ATTACKS]
+ALL: list[Attack] = [
+    *(*reading.ATTACKS, *forging.ATTACKS, *resources.ATTACKS, *packing.ATTACKS, *poisoning.ATTACKS),
+    *timing.ATTACKS,
+]
 ATTACKS = [attack for attack in ALL if attack.number in NUMBERS or not NUMBERS]
 FAIR = [attack for attack in ALL_FAIR if attack.number in NUMBERS or not NUMBERS]
 FULL = 30.0
 """The points of the three exercises that the controls answer."""
-RIGHT_NOTEBOOK = {**HONEST, "logsumexp": RIGHT}
+CONTROLS = {
+    "honest-right": {**HONEST, "logsumexp": RIGHT},
+    "honest-wrong": HONEST,
+    "honest-quick": {**HONEST, "cross_entropy": timing.QUICK},
+    "honest-slow": {**HONEST, "cross_entropy": timing.LOOP},
+    "honest-wasteful": {**HONEST, "cross_entropy": timing.WASTE},
+}
 
 
 @dataclass(frozen=True)
@@ -122,9 +132,9 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Class:
         shutil.copytree(ROOT / part / NAME, folder / part / NAME, ignore=shutil.ignore_patterns("class", "wrong"))
     shutil.copy(ROOT / "course.yaml", folder)
     submitted = folder / "submitted"
-    for student, text in {"honest-right": notebook(RIGHT_NOTEBOOK), "honest-wrong": notebook(HONEST)}.items():
+    for student, answers in CONTROLS.items():
         (submitted / student / NAME).mkdir(parents=True)
-        (submitted / student / NAME / f"{NAME}.ipynb").write_text(text, encoding="utf-8")
+        (submitted / student / NAME / f"{NAME}.ipynb").write_text(notebook(answers), encoding="utf-8")
     for attack in (*ATTACKS, *FAIR):
         attack.hand_in(submitted / attack.student, course=str(folder))
     packing.stray(submitted)
@@ -152,7 +162,7 @@ def ids(attacks: list[Attack]) -> list[str]:
 @pytest.mark.parametrize("attack", ATTACKS, ids=ids(ATTACKS))
 def test_an_attack_gains_nothing(marked: Class, attack: Attack) -> None:
     """The score is that of the honest notebook, and the record says what happened."""
-    record, honest = marked.records[attack.student], marked.records["honest-wrong"]
+    record, honest = marked.records[attack.student], marked.records[attack.beside]
     assert record.status is RecordStatus.FINAL
     earned = {each.exercise.id: each.earned for each in record.exercises}
     due = {each.exercise.id: each.earned for each in honest.exercises}
@@ -185,6 +195,18 @@ def test_the_controls(marked: Class) -> None:
     assert (wrong["softmax"], wrong["one_hot"]) == (12.0, 6.0)
     assert 0 < wrong["logsumexp"] < 12
     assert set(wrong.values()) == {12.0, 6.0, wrong["logsumexp"], 0.0}
+
+
+def test_the_controls_of_performance(marked: Class) -> None:
+    """A quick answer gets all of its exercise; a loop and a waste of memory lose exactly what they are worth."""
+    earned = {
+        student: {each.check.id: each.earned for each in marked.records[student].checks}
+        for student in ("honest-quick", "honest-slow", "honest-wasteful")
+    }
+    quick = earned["honest-quick"]
+    assert sum(points for name, points in quick.items() if name.startswith("cross_entropy")) == 21
+    assert {name for name in quick if earned["honest-slow"][name] < quick[name]} == {"cross_entropy_operations"}
+    assert {name for name in quick if earned["honest-wasteful"][name] < quick[name]} == {"cross_entropy_memory"}
 
 
 def test_the_batch_goes_on(marked: Class) -> None:
@@ -249,9 +271,8 @@ def test_exported_marks_calculate_nothing(marked: Class, tmp_path: Path) -> None
 
 
 def test_every_attack_of_the_list_is_here() -> None:
-    """All numbers of the list that a marking without timing or GPU can meet."""
-    later = {*range(35, 46)}  # performance
-    assert {attack.number for attack in [*ALL, *ALL_FAIR]} == set(range(1, 61)) - later
+    """All numbers of the list."""
+    assert {attack.number for attack in [*ALL, *ALL_FAIR]} == set(range(1, 61))
     names = [attack.student for attack in [*ALL, *ALL_FAIR]]
     assert len(set(names)) == len(names)
     assert all(json.loads(attack.data(course="/x")) for attack in ALL if attack.raw is None)

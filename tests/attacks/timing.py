@@ -52,7 +52,9 @@ meters.Meter.facts = lambda self: {"ops": {"aten::exp": 9}, "flops": 9, "peak_by
 """
 
 
-def faking(number: int, name: str, about: str, trick: str, *, record: tuple[str, ...] = (), spoils: bool = True) -> Attack:
+def faking(
+    number: int, name: str, about: str, trick: str, *, record: tuple[str, ...] = (), spoils: bool = True
+) -> Attack:
     """The loop with a trick below it; the meters say what the student wants in all of them."""
     return Attack(
         number=number,

@@ -1,4 +1,4 @@
-"""The statistics of timed checks, with times that a generator draws: nothing here depends on how busy the machine is."""
+"""The statistics of timed checks, with drawn times: nothing here depends on how busy the machine is."""
 
 from __future__ import annotations
 
