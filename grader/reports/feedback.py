@@ -15,10 +15,13 @@ from grader.model import CheckResult, ExerciseScore, Record, Verdict, Visibility
 from grader.reports import text
 from grader.reports.notebook_view import NotebookView, RaisedHere, cell_anchor, notebook_view, shows_cell
 from grader.reports.pages import render
+from grader.reports.plots import measurement_plot
 from grader.reports.verdicts import VerdictWords, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from markupsafe import Markup
 
 __all__ = ["FeedbackPolicy", "Shown", "feedback_page", "shown"]
 
@@ -58,6 +61,15 @@ class _Waits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """A measurement, in words and as a plot."""
+
+    words: str
+    plot: Markup
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Check:
     """What is shown of one check."""
 
@@ -73,6 +85,7 @@ class _Check:
     hint: str | None
     own_line: _OwnLine | None
     waits_for: tuple[_Waits, ...]
+    measured: tuple[_Measured, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +304,32 @@ def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Chec
         hint=result.check.hint if in_full and result.verdict not in {Verdict.SKIPPED, Verdict.BROKEN} else None,
         own_line=_own_line(record, result) if in_full else None,
         waits_for=waits_for,
+        measured=tuple(_measured(result)) if policy == "rationale" else (),
     )
+
+
+def _measured(result: CheckResult) -> Iterable[_Measured]:
+    """Time and growth; the rest is exact and said in the rationale."""
+    for number, each in enumerate(result.measurements):
+        if each.kind not in {"time", "growth"}:
+            continue
+        around = ""
+        if each.low is not None and each.high is not None:
+            around = f" (between {_figures(each.low)} and {_figures(each.high)}, over {each.pairs} pairs)"
+        most = " or ".join(_figures(limit) for limit, _ in each.limits)
+        words = f"Time: {_figures(each.value)} {each.unit}{around}. The limit is {most}."
+        if each.kind == "growth":
+            words = f"Time grows like size to the power of {_figures(each.value)}{around}. The limit is {most}."
+        most_called = ", ".join(f"{name.removeprefix('aten::')} {count:,} times" for name, count in each.hints)
+        yield _Measured(
+            words=words,
+            plot=measurement_plot(each, name=f"{_anchor(result)}-{number}", label=words),
+            hint=f"Called most often: {most_called}." if most_called else None,
+        )
+
+
+def _figures(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def _anchor(result: CheckResult) -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ExerciseShares", "exercise_plot", "score_histogram"]
+    from grader.model import Measurement
+
+__all__ = ["ExerciseShares", "exercise_plot", "measurement_plot", "score_histogram"]
 
 _MARKERS = {
     "#010101": "ink",
@@ -116,6 +118,61 @@ def exercise_plot(exercises: Sequence[ExerciseShares], *, label: str, wide: bool
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of submissions", **_text(9, "quiet"))
     return _svg(figure, "exercises", label, wide)
+
+
+def measurement_plot(measured: Measurement, *, name: str, label: str) -> Markup:
+    """A race as a point with its interval beside the reference and the limits; growth as a curve over the size.
+
+    Args:
+        measured: What was measured.
+        name: Unique on the page.
+        label: What a screen reader says instead.
+    """
+    return _curve(measured, name, label) if measured.curve else _line(measured, name, label)
+
+
+def _line(measured: Measurement, name: str, label: str) -> Markup:
+    figure, axes = _figure(6.4, 1.15)
+    relative = measured.unit == "× the reference"
+    least = 1e-3 if relative else 1.0
+    value, low, high = (max(each if each is not None else measured.value, least) for each in (
+        measured.value, measured.low, measured.high
+    ))  # fmt: skip
+    limits = [limit for limit, _ in measured.limits]
+    places = [value, low, high, *limits, *([1.0] if relative else [])]
+    axes.set_xscale("log")
+    axes.set_xlim(min(places) / 1.6, max(places) * 1.6)
+    axes.set_ylim(-1, 1.6)
+    axes.set_yticks([])
+    if relative:
+        axes.axvline(1.0, color=_COLOUR["quiet"], linewidth=1.2)
+        axes.text(1.0, 1.0, "reference", ha="center", va="bottom", **_text(9, "quiet"))
+    for limit in limits:
+        axes.axvline(limit, color=_COLOUR["median"], linewidth=1.4, dashes=(4, 3))
+    axes.text(limits[0], 1.0, "limit" if len(limits) == 1 else "limits", ha="center", va="bottom", **_text(9, "median"))
+    axes.plot([low, high], [0, 0], color=_COLOUR["accent"], linewidth=3.0)
+    axes.scatter([value], [0], s=64, color=_COLOUR["accent"], linewidths=0, zorder=3)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel(measured.unit, **_text(9, "quiet"))
+    return _svg(figure, name, label, wide=True)
+
+
+def _curve(measured: Measurement, name: str, label: str) -> Markup:
+    figure, axes = _figure(6.4, 2.2)
+    sizes = [size for size, _ in measured.curve]
+    costs = [max(cost, 1e-9) for _, cost in measured.curve]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    limit = measured.limits[0][0]
+    due = [costs[0] * (size / sizes[0]) ** limit for size in sizes]
+    axes.plot(sizes, due, color=_COLOUR["median"], linewidth=1.4, dashes=(4, 3))
+    axes.text(sizes[-1], due[-1], f"limit: size to the {limit:g}", ha="right", va="bottom", **_text(9, "median"))
+    axes.plot(sizes, costs, color=_COLOUR["accent"], linewidth=2.2, marker="o", markersize=5, markeredgewidth=0)
+    axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("size", **_text(9, "quiet"))
+    axes.set_ylabel("seconds" if measured.kind == "growth" else measured.kind, **_text(9, "quiet"))
+    return _svg(figure, name, label, wide=True)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
