@@ -59,7 +59,7 @@ LEAST_BYTES = 4.0 * (1 << 20)
 """Less than this is as good as nothing: pages that were there already, or a huge page of which little is used."""
 ROUNDING = 1e-4
 """Relative and absolute, for float32: sums of large arrays in any order. Half precision and TF32 are coarser."""
-PATIENCE = 4.0
+PATIENCE = 2.0
 """A student who is this much slower than the largest limit still gets all pairs; who is slower runs out of time."""
 
 
@@ -378,8 +378,8 @@ class _Duel:
             else:
                 close(answer, due)
         except Mismatch as wrong:
-            wrong.rationale = f"In a timed call: {wrong.rationale}"
-            raise
+            what = f"In a timed call: {wrong.rationale}"
+            raise Mismatch(what, kind=wrong.kind, evidence=wrong.evidence) from wrong
         finally:
             HEADROOM.measured = measured
 

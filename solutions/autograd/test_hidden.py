@@ -896,7 +896,7 @@ def test_per_sample_operations(student, reference, rng):
         counts.append(watch(student.per_sample_grads, X, t, randn(rng, 3), randn(rng)).op_count)
     if counts[1] > 1.5 * counts[0] + 5:
         fail("The number of operations grows with the number of samples.", kind="cost")
-    race(student.per_sample_grads, reference.per_sample_grads, lambda: samples(rng, 8192), at_most=30)
+    race(student.per_sample_grads, reference.per_sample_grads, lambda: samples(rng, 4096), at_most=30)
 
 
 def samples(rng, n):

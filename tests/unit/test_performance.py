@@ -1,0 +1,151 @@
+"""Performance checks with a notebook and a reference in threads of this process.
+
+Nothing here depends on how busy the machine is: what is slow is slow a hundredfold, and exact meters are exact.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from in_process import notebook
+
+from grader.checks import Each, counts, grows, holds, race, ramp
+from grader.checks.performance import TooNoisy, machine
+from grader.wall.faults import Mismatch
+from grader.wall.host import Student
+
+BASE = """
+import time
+def work(x):
+    time.sleep(0.001)
+    return 2 * x
+def scale(model, x):
+    return model(x)
+model = torch.nn.Linear(2, 2)
+"""
+
+
+@contextlib.contextmanager
+def sides(source):
+    """The student's names and the reference's, each behind a wall of its own."""
+    with notebook(BASE + source) as own, notebook(BASE) as other:
+        yield Student(own), Student(other), own
+
+
+def some():
+    return (torch.rand(8),)
+
+
+def test_as_fast_as_the_reference_keeps_the_points():
+    """What takes as long as the reference is within twenty times of it, after nine pairs at least."""
+    with sides("") as (student, reference, wall):
+        race(student.work, reference.work, some, at_most=20)
+        (measured,) = wall.measurements
+    assert (measured.share, measured.kind, measured.unit) == (1.0, "time", "× the reference")
+    assert measured.pairs >= 9
+    assert measured.machine["cores"] >= 1
+
+
+def test_far_slower_loses_them_and_is_told():
+    """What sleeps two hundred times as long is over a limit of two, and the student reads by how much."""
+    slow = "def slow(x):\n    time.sleep(0.2)\n    return 2 * x"
+    with sides(slow) as (student, reference, wall):
+        with pytest.raises(Mismatch, match=r"takes \d+ times as long .* at most 2 times is allowed") as caught:
+            race(student.slow, reference.work, some, at_most=2)
+        assert wall.measurements[0].share == 0.0
+    assert caught.value.kind == "time"
+
+
+def test_a_quick_wrong_answer_is_a_wrong_answer():
+    """Every timed answer is compared: being empty when the clock runs gains nothing."""
+    empty = "calls = 0\ndef sly(x):\n    global calls\n    calls += 1\n    return 2 * x if calls < 6 else torch.zeros_like(x)"
+    with sides(empty) as (student, reference, _), pytest.raises(Mismatch, match="In a timed call"):
+        race(student.sly, reference.work, some, at_most=20)
+
+
+def test_lower_precision_is_a_wrong_answer():
+    """bfloat16 inside is off by more than float32 sums may be."""
+    half = "def half(x):\n    return (2.1 * x.bfloat16()).float() / 1.05"
+    with sides(half) as (student, reference, _), pytest.raises(Mismatch, match="In a timed call"):
+        race(student.half, reference.work, some, at_most=20)
+
+
+def test_random_answers_are_looked_at_by_the_check():
+    """``verify`` gets the answer, the reference's, and the arguments."""
+    seen = []
+    with sides("") as (student, reference, _):
+        race(student.work, reference.work, some, at_most=20, verify=lambda *each: seen.append(each))
+    assert all(torch.equal(answer, due) and torch.equal(due, 2 * x) for answer, due, x in seen)
+    assert len(seen) >= 9
+
+
+def test_each_side_has_its_own_model():
+    """A model behind the wall is that of the side which is called."""
+    with sides("") as (student, reference, wall):
+        model = Each(student.model, reference.model)
+        model.own.load_state_dict(state := {"weight": torch.eye(2), "bias": torch.zeros(2)})
+        model.reference.load_state_dict(state)
+        race(student.scale, reference.scale, lambda: (model, torch.rand(3, 2)), at_most=1000)
+        assert wall.measurements[0].share == 1.0
+
+
+def test_growth_is_fitted():
+    """A quadratic time is over an exponent of 0.5; a constant one is within it."""
+    quadratic = "def grow(x):\n    time.sleep((len(x) / 64) ** 2 * 0.03)\n    return 2 * x"
+    with sides(quadratic) as (student, reference, wall):
+        with pytest.raises(Mismatch, match="grows like size to the power of"):
+            grows(student.grow, reference.work, lambda n: (torch.rand(n),), sizes=(16, 64), at_most=0.5)
+        (measured,) = wall.measurements
+        grows(student.work, reference.work, lambda n: (torch.rand(n),), sizes=(16, 64), at_most=1.5)
+    assert [size for size, _ in measured.curve] == [16.0, 64.0]
+
+
+def test_operators_are_counted_exactly():
+    """A loop has as many operators as rows, and a ramp gives a part of the points for it."""
+    loop = "def loop(x):\n    return torch.stack([row * 2 for row in x])"
+    with sides(loop) as (student, _, wall):
+        counts(student.work, lambda: (torch.rand(20),), at_most=4)
+        counts(student.loop, lambda: (torch.rand(20, 2),), at_most={4: 1.0, 40: 0.5})
+        with pytest.raises(Mismatch, match="Operators grow like size to the power of"):
+            counts(student.loop, lambda n: (torch.rand(n, 2),), at_most=0.3, sizes=(10, 100))
+        one, two, three = wall.measurements
+    assert (one.share, two.share, three.share) == (1.0, 0.5, 0.0)
+    assert dict(two.hints)["aten::mul"] == 20
+
+
+def test_what_makes_no_sense_is_said():
+    """Mistakes of a check's author are errors, and no student's fault."""
+    with sides("") as (student, reference, _):
+        for mistake, message in (
+            (lambda: race(student.work, student.work, some, at_most=2), "must be the reference's"),
+            (lambda: race(torch.exp, reference.work, some, at_most=2), "give a function of the student's"),
+            (lambda: race(student.work, reference.work, lambda: (len,), at_most=2), "takes plain arguments"),
+            (lambda: grows(student.work, reference.work, some, sizes=(4, 8), at_most=2), "at least four times"),
+            (lambda: holds(student.work, reference.work, some, at_most=2, unit="pages"), "not in 'pages'"),
+            (lambda: counts(student.work, some, at_most=2, of="seconds"), "not 'seconds'"),
+        ):
+            with pytest.raises(TypeError, match=message):
+                mistake()
+
+
+def test_a_wild_machine_takes_no_points(monkeypatch):
+    """A loss that noise could explain is measured again; the second time the student has the benefit of the doubt."""
+    drawn = iter([0.002 * (1 if number % 3 else 30) for number in range(10_000)])
+    with sides("") as (student, reference, wall):
+        honest, other = wall.timed, reference._wall.timed
+        monkeypatch.setattr(reference._wall, "timed", lambda op, args: (other(op, args)[0], next(drawn)))
+        monkeypatch.setattr(wall, "timed", lambda op, args: (honest(op, args)[0], 0.13))
+        wall.last_try = False
+        with pytest.raises(TooNoisy, match="spans a factor of"):
+            race(student.work, reference.work, some, at_most=ramp(2, 3))
+        wall.last_try = True
+        race(student.work, reference.work, some, at_most=ramp(2, 3))
+        (measured,) = wall.measurements
+    assert (measured.share, measured.clear) == (1.0, False)
+
+
+def test_the_machine_tells_what_it_can():
+    """Load and cores are always known."""
+    assert machine().keys() >= {"load_1m", "cores"}
