@@ -113,6 +113,14 @@ def _show(console: Console, report: Report, page: Path) -> None:
     for mutant in report.survivors:
         console.print(f"survives in {plain(mutant.exercise)}, line {mutant.line}:", style="dim")
         console.print(f"  [red]- {plain(mutant.was)}[/]\n  [green]+ {plain(mutant.now)}[/]", soft_wrap=True)
+    for fact in report.checks:
+        if fact.spec.timed and fact.nearest_right is not None:
+            wrong = "" if fact.nearest_wrong is None else f", the nearest wrong one {fact.nearest_wrong:.0%}"
+            console.print(
+                f"[dim]headroom: {plain(fact.spec.id)}: right answers use at most {fact.nearest_right:.0%} of its "
+                f"limits{wrong}[/]",
+                soft_wrap=True,
+            )
     for note in report.notes:
         console.print(f"[dim]look: {plain(note.what, 400)}[/]", soft_wrap=True)
     for problem in report.problems:

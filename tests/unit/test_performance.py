@@ -60,7 +60,13 @@ def test_far_slower_loses_them_and_is_told():
 
 def test_a_quick_wrong_answer_is_a_wrong_answer():
     """Every timed answer is compared: being empty when the clock runs gains nothing."""
-    empty = "calls = 0\ndef sly(x):\n    global calls\n    calls += 1\n    return 2 * x if calls < 6 else torch.zeros_like(x)"
+    empty = """
+calls = 0
+def sly(x):
+    global calls
+    calls += 1
+    return 2 * x if calls < 6 else torch.zeros_like(x)
+"""
     with sides(empty) as (student, reference, _), pytest.raises(Mismatch, match="In a timed call"):
         race(student.sly, reference.work, some, at_most=20)
 
