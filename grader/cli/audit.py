@@ -115,10 +115,10 @@ def _show(console: Console, report: Report, page: Path) -> None:
         console.print(f"  [red]- {plain(mutant.was)}[/]\n  [green]+ {plain(mutant.now)}[/]", soft_wrap=True)
     for fact in report.checks:
         if fact.spec.timed and fact.nearest_right is not None:
-            wrong = "" if fact.nearest_wrong is None else f", the nearest wrong one {fact.nearest_wrong:.0%}"
+            beyond = "" if fact.nearest_wrong is None else f", the nearest wrong one {fact.nearest_wrong:.0%}"
             console.print(
                 f"[dim]headroom: {plain(fact.spec.id)}: right answers use at most {fact.nearest_right:.0%} of its "
-                f"limits{wrong}[/]",
+                f"limits{beyond}[/]",
                 soft_wrap=True,
             )
     for note in report.notes:
