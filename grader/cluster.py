@@ -19,6 +19,7 @@ import contextlib
 import io
 import math
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -45,6 +46,7 @@ __all__ = ["Cluster", "Node"]
 
 LEFT_OUT = {"class", "correct", "wrong", "__pycache__"}
 """Folders of a solution that marking does not need."""
+FOLDER = "grader-node-"
 LOOK_EVERY_S = 2.0
 PATIENCE_S = 120.0
 """How long a run without a single node waits for one."""
@@ -57,22 +59,34 @@ class Node:
     """What runs on a node of the cluster, as a Ray actor: one marker process and its guests."""
 
     def __init__(self, version: str, files: bytes, order: dict[str, Any]) -> None:
-        if version != __version__:
-            raise UsageError(
-                f"the node {os.uname().nodename} has version {__version__} of the grader, this machine has {version}",
-                remedy="install the same version on all of them",
-            )
-        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's: the marker decides itself
-        self._folder = tempfile.TemporaryDirectory(prefix="grader-node-")
-        with zipfile.ZipFile(io.BytesIO(files)) as archive:
-            archive.extractall(self._folder.name)
-        self._marker = MarkerProcess(order | {"course": str(Path(self._folder.name) / "course.yaml")})
+        self._version = version
+        self._files = files
+        self._order = order
         self._results: dict[int, Future[Record]] = {}
         self._lock = threading.Lock()
         self._gone = False
 
     def ready(self) -> str:
-        """Wait until the reference has passed here; the sandbox's name."""
+        """Start the marker and wait until the reference has passed here; the sandbox's name.
+
+        Not in ``__init__``: what is raised there comes to the driver as the actor's death, without its class.
+
+        Raises:
+            UsageError: the node has another version of the grader.
+        """
+        if self._version != __version__:
+            raise UsageError(
+                f"the node {os.uname().nodename} has version {__version__} of the grader, not {self._version}",
+                remedy="install the same version on all of them",
+            )
+        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's: the marker decides itself
+        for old in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):  # of actors that were killed
+            if not Path(f"/proc/{old.name.removeprefix(FOLDER).partition('-')[0]}").exists():
+                shutil.rmtree(old, ignore_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-")
+        with zipfile.ZipFile(io.BytesIO(self._files)) as archive:
+            archive.extractall(self._folder.name)
+        self._marker = MarkerProcess(self._order | {"course": str(Path(self._folder.name) / "course.yaml")})
         sandbox = self._marker.ready()
         threading.Thread(target=self._listen, daemon=True).start()
         return sandbox
@@ -89,8 +103,8 @@ class Node:
 
     def close(self) -> None:
         """End the marker and its guests and take the course away."""
-        self._marker.__exit__(None)
         self._folder.cleanup()
+        self._marker.__exit__(None)
 
     def _listen(self) -> None:
         try:

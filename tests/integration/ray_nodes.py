@@ -4,6 +4,7 @@ Prints the address when all nodes are up. A line ``kill`` on stdin kills the las
 it, as a machine that loses its power; the end of stdin ends the cluster.
 """
 
+import contextlib
 import os
 import sys
 import warnings
@@ -14,12 +15,21 @@ warnings.simplefilter("ignore")  # Ray's own
 from ray.cluster_utils import Cluster  # noqa: E402
 
 ROOM = 80 << 20
+TRIES = 6
+
+
+def started(cluster: Cluster, **settings: object) -> object:
+    """A node. Ray gives each 30 s to start, which a busy machine may need more than once."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(Exception):
+            return cluster.add_node(object_store_memory=ROOM, **settings)
+    return cluster.add_node(object_store_memory=ROOM, **settings)
 
 
 def main() -> None:
     cluster = Cluster()
-    cluster.add_node(num_cpus=0, object_store_memory=ROOM, include_dashboard=False)  # the head marks nothing
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=ROOM) for _ in range(int(sys.argv[1]))]
+    started(cluster, num_cpus=0, include_dashboard=False)  # the head marks nothing
+    nodes = [started(cluster, num_cpus=1) for _ in range(int(sys.argv[1]))]
     sys.stdout.write(f"{cluster.address}\n")
     sys.stdout.flush()
     for line in sys.stdin:

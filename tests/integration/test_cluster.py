@@ -118,6 +118,17 @@ def test_a_reference_that_fails_is_told_as_on_one_machine(nodes, course):
     assert not journal_lines(course)
 
 
+def test_a_node_with_another_version_is_an_error(nodes, course):
+    """Driver and nodes must be of one version: else the marks would not be either."""
+    code = "import grader.cluster, grader.cli; grader.cluster.__version__ = '0'; grader.cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "grade", "--cluster", nodes.address],
+        cwd=course, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONWARNINGS": ""}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "of the grader, not 0\n  → install the same version on all of them" in done.stderr
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no such place"])
 def test_without_a_cluster_there_is_a_remedy(course, address):
     """An address where no cluster is ends in a sentence, at once."""
