@@ -213,7 +213,8 @@ def _run_one(
     runner: Runner, check: Check, open_wall: Callable[[int, Policy | None], Wall], run_seed: int
 ) -> CheckResult:
     seed = check_seed(run_seed, check.spec.id)
-    started = time.monotonic()
+    started, computing = time.monotonic(), time.process_time()
+    wall: Wall | None = None
     attempt = 0
     while attempt < 2:
         attempt += 1
@@ -228,12 +229,15 @@ def _run_one(
             verdict, error, evidence = fault.verdict, fault, fault.evidence or ""
         if verdict is not Verdict.BROKEN:
             break
+    seconds = time.monotonic() - started
+    if HEADROOM.measured:  # an audit compares it with a limit of computing time, on however busy a machine
+        seconds = time.process_time() - computing + (0.0 if wall is None else wall.computed_s())
     result = CheckResult(
         check=check.spec,
         verdict=verdict,
         earned=check.spec.points if verdict is Verdict.PASS else 0.0,
         evidence=evidence or None,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         attempts=attempt,
         headroom=HEADROOM.largest if HEADROOM.measured else None,
     )
