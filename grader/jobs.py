@@ -442,6 +442,8 @@ class Run:
         self.if_stopped = if_stopped
         """What is said of the marks when the run is stopped; how many are kept if None."""
         self.working: dict[int, _Flying] = {}
+        self.before: int | None = None
+        """Records of the assignment when the work began."""
         self.done = 0
         self.sandbox = ""
         self.first_s = 0.0
@@ -452,6 +454,7 @@ class Run:
         started = time.monotonic()
         remedy = "run the same command again" + ("" if self.if_stopped else ": it goes on from there")
         try:
+            self.before = self.journal.count(self.assignment.name)
             with marker:
                 self.sandbox = marker.ready()
                 self.first_s = time.monotonic() - started
@@ -464,7 +467,9 @@ class Run:
             raise RunInterrupted(f"stopped; {self._kept()}", remedy=remedy) from None
 
     def _kept(self) -> str:
-        return self.if_stopped or f"{self.done} of {self.total} submissions are marked and kept"
+        # As the journal has it: a run can be stopped between writing a record and counting it.
+        kept = 0 if self.before is None else self.journal.count(self.assignment.name) - self.before
+        return self.if_stopped or f"{kept} of {self.total} submissions are marked and kept"
 
     def _feed(self, marker: Marker) -> None:
         number = 0

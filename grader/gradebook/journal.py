@@ -186,6 +186,11 @@ class Journal:
         entries = [mine[-1] for (name, _), mine in self._by_key.items() if name == whole_text(assignment)]
         return {record.submission.student: record for record in self._load(entries)}
 
+    def count(self, assignment: str) -> int:
+        """How many records there are of one assignment."""
+        self._refreshed()
+        return sum(len(mine) for (name, _), mine in self._by_key.items() if name == whole_text(assignment))
+
     def history(self, assignment: str, student: str) -> tuple[Record, ...]:
         """Every record of one student and assignment, oldest first."""
         self._refreshed()

@@ -144,6 +144,10 @@ class Wall(Peer):
         self.replies += 1
         return answer
 
+    def computed_s(self) -> float:
+        """Computing time of the guest since ``extend`` last limited it; 0 without a guest."""
+        return 0.0 if self.guest is None else max(0.0, self.guest.usage().cpu_s - self._cpu_start)
+
     def asked_s(self) -> float:
         """How long the guest had the word since the wall was made or ``used_s`` was called."""
         return self._asked_s
