@@ -412,7 +412,7 @@ def im2col_bytes(x, weight, out):
 
 @check("conv2d", points=2, hint="No Python loop over pixels, channels or samples: all windows at once.")
 def test_conv2d_operations(student, reference, rng):
-    """conv2d takes few operations, no more of them for large pictures than for small ones, and 40 times our time."""
+    """conv2d takes few operations, however large the pictures are, and at most 40 times as long as our solution."""
     small, large = (
         watch(student.conv2d, randn(rng, *x, dtype=F32), randn(rng, *weight, dtype=F32), padding=1).op_count
         for x, weight in (((1, 2, 8, 8), (3, 2, 3, 3)), ((8, 6, 24, 24), (12, 6, 3, 3)))
@@ -590,7 +590,7 @@ def test_pool_gradients(student, rng):
 
 @check("pooling", points=2, hint="No Python loop over pixels, channels or samples: all windows at once.")
 def test_pool_operations(student, reference, rng):
-    """Both poolings take no more operations for large pictures than for small ones, and 40 times our time."""
+    """Both poolings take few operations, however large the pictures are, and at most 40 times as long as our solution."""
     for function in (student.max_pool2d, student.avg_pool2d):
         small, large = (
             watch(function, randn(rng, *shape, dtype=F32), 3, stride=2, padding=1).op_count

@@ -259,17 +259,17 @@ def test_gradient_cost(student, reference, given, rng):
     race(student.input_gradient, reference.input_gradient, same_model(given, reference, rng), at_most=20)
 
 
-def same_model(given, reference, rng, *args):
-    """Draws about 1000 small images and labels for a model that both sides have."""
-    state = HERE.SmallCNN(size=4, width=2).state_dict()
-    model = Each(given.SmallCNN(size=4, width=2), reference.SmallCNN(size=4, width=2))
+def same_model(given, reference, rng, *args, n=1024, size=4, width=2):
+    """Draws about n small images and labels for a model that both sides have."""
+    state = HERE.SmallCNN(size=size, width=width).state_dict()
+    model = Each(given.SmallCNN(size=size, width=width), reference.SmallCNN(size=size, width=width))
     for side in (model.own, model.reference):
         side.load_state_dict(state)
 
     def draw():
-        n = int(torch.randint(960, 1024, (), generator=rng))
-        x = 0.2 + 0.6 * torch.rand(n, 1, 4, 4, generator=rng)
-        return model, x, torch.randint(0, 10, (n,), generator=rng), *args
+        samples = int(torch.randint(n - n // 16, n, (), generator=rng))
+        x = 0.2 + 0.6 * torch.rand(samples, 1, size, size, generator=rng)
+        return model, x, torch.randint(0, 10, (samples,), generator=rng), *args
 
     return draw
 
@@ -446,7 +446,7 @@ def test_fgsm_cost(student, reference, given, rng):
     race(student.fgsm, reference.fgsm, same_model(given, reference, rng, 0.1), at_most=20, verify=nearly_all)
 
 
-def nearly_all(result, due, model, x, y, eps):
+def nearly_all(result, due, *_args):
     """As ours, but for the sign of slopes that are zero up to rounding."""
     close(result.shape, due.shape)
     close(bool(((result - due).abs() <= 1e-5).double().mean() > 0.99), True)
@@ -652,6 +652,8 @@ def test_pgd_memory(student, reference, given, rng):
     few, many = (watch(student.pgd, model, x, y, 0.1, 0.02, steps).peak_bytes for steps in (2, 16))
     if many > 1.3 * few:
         fail("The memory that is needed grows with the number of steps.", kind="memory")
+    draw = same_model(given, reference, rng, 0.1, 0.02, 12, n=512, size=8, width=8)
+    holds(student.pgd, reference.pgd, draw, at_most=4, verify=nearly_all)
 
 
 # --------------------------------------------------------------------------------------------------- 4. normalize

@@ -224,7 +224,7 @@ def test_attention_large_scores(student):
 
 @check("attention", points=1, hint="No loop over batch, queries or keys: @ takes all batch dimensions at once.")
 def test_attention_operations(student, reference, rng):
-    """scaled_dot_product_attention needs no more operations for large inputs than for small ones, nor 20 times our time."""
+    """scaled_dot_product_attention needs no more operations for large inputs, and at most 20 times our time."""
     counts = []
     for lead, L, M in (((1, 1), 2, 3), ((3, 4), 9, 11)):
         q, k, v = triple(rng, *lead, L=L, M=M)
