@@ -206,7 +206,7 @@ def strike(run: Run, kind: str, chance: random.Random, engine: Engine | None) ->
             fill(run)
             return stage
         if kind == "dockerd" and engine is not None:
-            engine.stop(signal.SIGKILL)
+            kill(engine)
             return stage
         found = targets(kind, run.process.pid)
         with contextlib.suppress(ProcessLookupError):
@@ -215,6 +215,16 @@ def strike(run: Run, kind: str, chance: random.Random, engine: Engine | None) ->
                 return stage
         time.sleep(0.003)
     return "missed"
+
+
+def kill(engine: Engine) -> None:
+    """End the engine. Its containerd dies with it and falls to this process: as a zombie it would look alive."""
+    assert engine.process is not None
+    parts = [pid for pid in children(engine.process.pid) if "containerd" in line_of(pid)]
+    engine.stop(signal.SIGKILL)
+    for pid in parts:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 def fill(run: Run) -> None:

@@ -73,6 +73,7 @@ def main() -> NoReturn:
     for inherited in (owner.fileno(), listener.fileno(), settings["owner_pidfd"]):
         os.set_inheritable(inherited, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business, who then closes us
+    pool: Pool | None = None
     try:
         client = connect()
         sweep(client)
@@ -80,7 +81,10 @@ def main() -> NoReturn:
         pool.begin()
         send(owner, {"event": "ready", **pool.first()})
     except (SandboxUnavailable, *_FAULTS) as error:
-        send(owner, {"event": "failed", "what": _why(error)})
+        with contextlib.suppress(OSError):
+            send(owner, {"event": "failed", "what": _why(error)})
+        if pool is not None:
+            pool.end()
         os._exit(1)
     poller = select.poll()
     poller.register(owner, 0)  # hang-up only
