@@ -21,6 +21,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from grader.config import Assignment, Course
     from grader.pipeline import Plan
     from grader.sandbox.base import Sandbox
+    from grader.wall.host import Wall
+    from grader.wall.session import Policy, Session
 
 __all__ = ["assignment_version", "check_files", "main", "pack", "unpack"]
 
@@ -151,6 +154,9 @@ class Marker:
         """Whether timed checks are run: one child at a time, until none waits for the lane."""
         self.generation = 1
         """Counts the sandboxes of this run: one is started again when it was lost."""
+        self.load_reference: Callable[[], Session] | None = None
+        self.racer: Session | None = None
+        """The reference, loaded once for all: timed checks run beside a copy of it."""
 
     def run(self) -> None:
         """Make ready, then serve until the link closes."""
@@ -169,7 +175,7 @@ class Marker:
             import torch
 
             from grader.checks.collect import CheckFile, collecting
-            from grader.pipeline import LateRule, Plan, hardware
+            from grader.pipeline import LateRule, Plan, hardware, reference_session
             from grader.release import read_released, read_solution
             from grader.wall.session import Budget
 
@@ -209,9 +215,12 @@ class Marker:
                     assignment_sha256=assignment_version(course, assignment),
                     late=rule,
                     hardware=hardware(),
-                    reference=read_solution(course, assignment) if collected.timed.checks else None,
+                    reference=self._reference_wall,
                 )
                 sandbox.start()
+                if collected.timed.checks:
+                    solution = read_solution(course, assignment)
+                    self.load_reference = lambda: reference_session(plan, solution)
                 if self.order.get("reference", True):
                     self._reference(plan, assignment)
                 _rehearse(plan, assignment)
@@ -221,6 +230,8 @@ class Marker:
                     self._serve(plan)
                 finally:
                     self._end_all()
+                    if self.racer is not None:
+                        self.racer.close()
 
             files = [CheckFile(path=path, visibility=who) for path, who in check_files(assignment)]
             collecting(files, assignment.specs, use)
@@ -307,6 +318,9 @@ class Marker:
         if header["is"] == "wait":
             child.waits, child.waited_from = header["for"], time.monotonic()
             return
+        if header["is"] == "reference":
+            self._lend_reference(child, header["seed"], plan)
+            return
         if header["held"]:
             self._mend_sandbox(child, plan)
             if self._again(child, plan, "guest"):
@@ -361,6 +375,37 @@ class Marker:
             self._forget(child)
 
     # -- the reference -----------------------------------------------------------------------------------------------
+
+    def _reference_wall(self, seed: int, _policy: Policy | None = None) -> Wall:
+        """A wall to a fresh copy of the loaded reference. Raises SandboxLost.
+
+        The time of one guest is limited, so a new one takes over when half of it is used.
+        """
+        assert self.load_reference is not None
+        if self.racer is not None and self.racer.computed_s() > self.racer.limits.cpu_s / 2:
+            self.racer.close()
+            self.racer = None
+        if self.racer is None:
+            self.racer = self.load_reference()
+        return self.racer.for_check(seed)
+
+    def _lend_reference(self, child: Child, seed: int, plan: Plan) -> None:
+        """Hand a fork a wall to a copy of the reference; it is closed here, so that it ends with the fork's."""
+        from grader.wall.faults import SandboxLost, StudentFault
+
+        try:
+            wall = self._reference_wall(seed)
+            assert wall.guest is not None
+            pid = wall.guest.pid
+        except (SandboxLost, StudentFault, OSError) as error:
+            self._mend_sandbox(child, plan)
+            with contextlib.suppress(OSError):
+                child.results.send_bytes(pack({"is": "reference", "pid": 0, "why": str(error)[:500]}))
+            return
+        with contextlib.suppress(OSError):
+            child.results.send_bytes(pack({"is": "reference", "pid": pid}))
+            send_handle(child.results, wall.channel.sock.fileno(), child.pid)
+        wall.close()
 
     def _reference(self, plan: Plan, assignment: Assignment) -> None:
         """Mark the solution with the run's seed. Raises CourseError unless it gets full marks.
@@ -420,6 +465,9 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
 
     from grader.lane import alone
     from grader.pipeline import grade
+    from grader.wall.faults import SandboxLost
+    from grader.wall.host import Wall
+    from grader.wall.session import Budget
 
     @contextlib.contextmanager
     def lane(again: bool) -> Iterator[None]:
@@ -429,7 +477,16 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
         with alone():
             yield
 
-    plan = replace(plan, lane=lane)
+    def reference(seed: int, _policy: Policy | None) -> Wall:
+        """Ask the marker for a wall to a copy of the reference."""
+        results.send_bytes(pack({"is": "reference", "seed": seed}))
+        answer, _ = unpack(results.recv_bytes())
+        if not answer["pid"]:
+            raise SandboxLost(f"the reference: {answer['why']}")
+        sock = socket.socket(fileno=recv_handle(results))
+        return Wall(sock, seconds=Budget.wall(plan.budget.check_s), root=answer["pid"])
+
+    plan = replace(plan, lane=lane, reference=reference)
     if "only" in header:  # an audit: these exercises, with this seed, and how near each comparison came
         from grader.checks.compare import HEADROOM
 

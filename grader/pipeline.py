@@ -5,6 +5,8 @@ submission ─ notebook ─ repair ─ guest (runs the cells) ─ wall ─ check
 
 from __future__ import annotations
 
+import contextlib
+import math
 import platform
 import time
 from dataclasses import dataclass, field, replace
@@ -28,12 +30,13 @@ from grader.model import (
     Verdict,
 )
 from grader.notebook import NotANotebook, Notebook, forbidden_uses, read, repair
+from grader.sandbox.outside import Restless, held_still
 from grader.scoring import Lateness, late_flags, score
 from grader.wall.faults import SandboxLost
 from grader.wall.session import Budget, CodeCell, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from grader.checks.collect import Collected
@@ -43,7 +46,10 @@ if TYPE_CHECKING:
     from grader.wall.host import Wall
     from grader.wall.session import Policy
 
-__all__ = ["LateRule", "Plan", "broken", "grade"]
+__all__ = ["LateRule", "Plan", "broken", "grade", "reference_session"]
+
+PARKED_BYTES = 256 << 20
+"""A submission with more memory than this is loaded anew when its turn in the lane comes."""
 
 LEFT_OUT = {
     "check": "A public check: not run when marking, because all checks are run from outside.",
@@ -78,8 +84,8 @@ class Plan:
     assignment_sha256: str
     late: LateRule | None = None
     hardware: Hardware = field(default_factory=Hardware)
-    reference: Notebook | None = None
-    """The solution, which timed checks race against."""
+    reference: Callable[[int, Policy | None], Wall] | None = None
+    """Gives a wall to a fresh copy of the solution, which timed checks race against."""
     lane: Callable[[bool], AbstractContextManager[None]] = lambda _again: alone()
     """Waits until the machine is this submission's alone; told whether it is for the second time."""
 
@@ -103,11 +109,7 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
         except SandboxLost as lost:
             return broken(submission, plan, f"sandbox: {lost}", reason)
         loaded = time.monotonic()
-        results = run_checks(plan.collected.untimed, session.for_check, plan.seed)
-    try:
-        results = _timed(plan, _code(notebook), results)
-    except SandboxLost as lost:
-        return broken(submission, plan, f"sandbox: {lost}", reason)
+        results = _timed(plan, session, run_checks(plan.collected.untimed, session.for_check, plan.seed))
     ended = time.monotonic()
     timing = Timing(
         cells_s=loaded - started,
@@ -127,13 +129,20 @@ def _notebook(submission: Submission, released: Notebook | None) -> Notebook:
     return notebook if released is None else repair(notebook, released)
 
 
+def reference_session(plan: Plan, solution: Notebook) -> Session:
+    """The solution, loaded: what timed checks race against. It serves all submissions, so its time has no limit."""
+    session = _session(replace(plan, budget=replace(plan.budget, submission_s=math.inf)))
+    session.load(_code(solution))
+    return session
+
+
 def _session(plan: Plan) -> Session:
     return Session(
         sandbox=plan.sandbox, limits=plan.limits, budget=plan.budget, given=plan.given, files=plan.files, seed=plan.seed
     )
 
 
-def _timed(plan: Plan, code: Sequence[CodeCell], results: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
+def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
     """Add what the timed checks say: in the lane, each beside the reference, in the order of the files.
 
     What a noisy machine leaves unclear is run again once, when the others of the run are through.
@@ -148,20 +157,30 @@ def _timed(plan: Plan, code: Sequence[CodeCell], results: tuple[CheckResult, ...
         if all(any(d in done and done[d].verdict is not Verdict.PASS for d in c.spec.depends) for c in todo.checks):
             found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()))
         else:
-            assert plan.reference is not None
-            with plan.lane(again), _session(plan) as own, _session(plan) as other:
-                own.load(code)
-                other.load(_code(plan.reference))
+            with contextlib.ExitStack() as turn:
+                with _parked(session):
+                    turn.enter_context(plan.lane(again))
                 found = run_checks(
                     todo,
-                    own.for_check,
+                    session.for_check,
                     plan.seed,
                     done=tuple(done.values()),
-                    open_reference=other.for_check,
+                    open_reference=plan.reference,
                     last_try=again,
                 )
         done |= {result.check.id: result for result in found}
     return tuple(done[spec.id] for spec in plan.collected.specs)
+
+
+@contextlib.contextmanager
+def _parked(session: Session) -> Iterator[None]:
+    """While a submission waits for the lane, none of its processes runs; a large one is not kept in memory."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held_still(session.park(PARKED_BYTES)))
+        except Restless:
+            session.close()
+        yield
 
 
 def _nobody(_seed: int, _policy: Policy | None) -> Wall:

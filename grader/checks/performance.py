@@ -347,7 +347,7 @@ class _Duel:
         args = _plain(args)
         with Peak(self.wall.guest) as own:
             answer, _ = self._own(args)
-        with Peak(self.other.guest) as other:
+        with Peak(self.other.guest, self.other.root) as other:
             due, _ = self.other.timed("call", [self.against, *_side(args, own=False)])
         self._look(answer, due, args)
         return own.grown_bytes, other.grown_bytes

@@ -272,6 +272,9 @@ def _run_one(
             verdict, error, evidence = Verdict.BROKEN, lost, f"sandbox: {lost}"
         except StudentFault as fault:
             verdict, error, evidence = fault.verdict, fault, fault.evidence or ""
+        finally:
+            if reference is not None:
+                reference.close()
         if verdict is not Verdict.BROKEN or isinstance(error, TooNoisy):
             break
     measured = () if wall is None else tuple(replace(each, of=check.spec.exercise) for each in wall.measurements)

@@ -75,36 +75,44 @@ def go_on(guest: Guest) -> None:
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # a container of another user's goes on running
         os.kill(pid, number)
 
 
 class Peak:
     """How far the memory of a guest rises while a block runs, in ``grown_bytes``.
 
+    Where this user may not look into the guest's processes (a container of another user's), its control group tells.
+
     Args:
-        guest: whose memory. Of None (the reference marks in our own process) this very process is measured.
+        guest: whose memory. Without one, that of the process ``root`` and all below it.
+        root: a process; this very one unless told otherwise.
 
     Raises:
-        OSError: the guest is gone, or its memory cannot be read from here.
+        OSError: the guest is gone.
     """
 
-    def __init__(self, guest: Guest | None) -> None:
+    def __init__(self, guest: Guest | None, root: int | None = None) -> None:
         self._guest = guest
+        self._root = root or os.getpid()
         self.grown_bytes = 0
 
     def __enter__(self) -> Self:
         self._before: dict[int, int] = {}
+        self._closed: set[int] = set()
         for pid in self._processes():
             with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-                Path(f"/proc/{pid}/clear_refs").write_text("5")  # VmHWM := VmRSS
+                try:
+                    Path(f"/proc/{pid}/clear_refs").write_text("5")  # VmHWM := VmRSS
+                except PermissionError:
+                    self._closed.add(pid)
                 self._before[pid] = _status(pid)["VmRSS"]
         self._usage = None if self._guest is None else self._guest.usage()
         return self
 
     def __exit__(self, *_: object) -> None:
         grown = 0
-        for pid in self._processes():
+        for pid in set(self._processes()) - self._closed:
             with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                 grown += max(0, _status(pid)["VmHWM"] - self._before.get(pid, 0))
         self.grown_bytes = grown
@@ -114,7 +122,7 @@ class Peak:
                 self.grown_bytes = max(grown, now.peak_memory_bytes - self._usage.memory_bytes)
 
     def _processes(self) -> list[int]:
-        return [os.getpid()] if self._guest is None else tree_of(self._guest.pid)
+        return tree_of(self._root if self._guest is None else self._guest.pid)
 
 
 def _status(pid: int) -> dict[str, int]:

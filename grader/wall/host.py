@@ -61,12 +61,16 @@ class Wall(Peer):
         sock: the host's end of the socket pair.
         guest: supervised while waiting; None for a local session (a student's own kernel).
         seconds: wall time from now until the wall runs out (``extend`` sets it anew).
+        root: of a guest that another process of ours looks after: the pid of its first process.
     """
 
-    def __init__(self, sock: socket.socket, *, guest: Guest | None = None, seconds: float = 60.0) -> None:
+    def __init__(
+        self, sock: socket.socket, *, guest: Guest | None = None, seconds: float = 60.0, root: int | None = None
+    ) -> None:
         super().__init__(Channel(sock, tick=self._tick, max_blob=MOST_BYTES))
         self.guest = guest
         self.fault: StudentFault | SandboxLost | None = None
+        self.root = root
         self.remarks: list[str] = []
         """What went wrong in host functions that the student called (for instructors)."""
         self.replies = 0

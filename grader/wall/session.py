@@ -108,7 +108,7 @@ class Session:
         """Run the cells in order; what each did, by index. Raises SandboxLost if the sandbox fails."""
         results: dict[int, CellResult] = {}
         while True:
-            spent = self._computed_s()
+            spent = self.computed_s()
             todo = [cell for cell in cells if cell.index not in results]
             if not todo:
                 break
@@ -195,7 +195,7 @@ class Session:
         self.restarts += 1
         self._release()
 
-    def _computed_s(self) -> float:
+    def computed_s(self) -> float:
         """Computing time of all guests so far."""
         return self.cpu_s + (0.0 if self._guest is None else self._guest.usage().cpu_s)
 
@@ -290,6 +290,15 @@ class Session:
             self._release()
             return None
         return base
+
+    def park(self, most_bytes: int) -> Guest | None:
+        """The guest, which can be held still until the next check; None where there is none to go on with.
+
+        One that holds more than ``most_bytes`` is ended: the next check loads the notebook anew.
+        """
+        if self._guest is not None and self._guest.usage().memory_bytes > most_bytes:
+            self._release()
+        return self._guest
 
     def close(self) -> None:
         """End the guest. Idempotent."""
