@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from grader.checks.collect import Collected
     from grader.model import ExerciseSpec
     from grader.sandbox.base import Limits, Sandbox
+    from grader.sandbox.gpus import Gpu
     from grader.submissions import Submission
     from grader.wall.host import Wall
     from grader.wall.session import Policy
@@ -268,8 +269,12 @@ def _record(
     if plan.sandbox.name == "none":
         text = "Marked without a sandbox: the student's code ran with the marker's own rights."
         flags = (*flags, Flag(id="unsandboxed", text=text, instructor_only=True))
-    limits = {name: float(getattr(plan.limits, name)) for name in plan.limits.__slots__}
-    limits |= {name: float(getattr(plan.budget, name)) for name in plan.budget.__slots__}
+    limits = {
+        name: float(value)
+        for part in (plan.limits, plan.budget)
+        for name in part.__slots__
+        if (value := getattr(part, name)) is not None
+    }
     return Record(
         submission=submission.ref,
         status=scored.status,
@@ -304,15 +309,15 @@ def _lateness(submission: Submission, rule: LateRule | None) -> Lateness | None:
     )
 
 
-def hardware() -> Hardware:
-    """This machine and the versions that marks are made with."""
+def hardware(gpu: Gpu | None = None) -> Hardware:
+    """This machine, what guests get of it, and the versions that marks are made with."""
     import os
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    name = None if gpu is None else f"{gpu.name}, driver {gpu.driver}"
     versions = {
         "grader": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    return Hardware(machine=f"{platform.machine()}, {os.cpu_count()} cores", gpu=gpu, versions=versions)
+    return Hardware(machine=f"{platform.machine()}, {os.cpu_count()} cores", gpu=name, versions=versions)

@@ -249,9 +249,29 @@ def no_devices_of_the_host(bench: Bench) -> None:
 
 @case(needs="gpu")
 def a_gpu_is_handed_over(bench: Bench) -> None:
-    """Where GPUs are said to be handed to guests, torch finds one."""
-    answer = ask(bench.spawn(), "import torch; out = torch.ones(2, device='cuda').sum().item()")
-    expect(answer == 2.0, f"the backend says that guests have a GPU; a guest says {answer!r}")
+    """Where GPUs are said to be handed to guests, torch finds one, also in a second guest and after a fork."""
+    source = """
+        import os, torch
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            x = torch.ones(2, requires_grad=True)
+            (x.pin_memory().to("cuda") * 2).sum().backward()
+            os.write(writer, str(x.grad.sum().item()).encode())
+            os._exit(0)
+        out = [os.read(reader, 9).decode(), torch.ones(2, device="cuda").sum().item()]
+        os.wait()
+    """
+    for _ in range(2):
+        answer = ask(bench.spawn(memory_bytes=8 << 30), source)
+        expect(answer == ["4.0", 2.0], f"the backend says that guests have a GPU; a guest says {answer!r}")
+
+
+@case()
+def no_gpu_unless_it_is_handed_over(bench: Bench) -> None:
+    """A guest that gets no GPU is told so: CUDA_VISIBLE_DEVICES is empty."""
+    visible = ask(bench.spawn(), "import os; out = os.environ.get('CUDA_VISIBLE_DEVICES')")
+    is_told = visible is not None and (visible != "") == bench.holds("gpu")
+    expect(is_told, f"a guest has CUDA_VISIBLE_DEVICES={visible!r}; without a GPU it must be empty, with one name it")
 
 
 @case(needs="network")
