@@ -58,11 +58,11 @@ def main() -> int:
         print(f"| cold start of the sandbox, torch imported | {cold_s:.2f} s | |")
         print(
             f"| warm start of a guest; its first and second use of the GPU (median of {GUESTS}) "
-            f"| {statistics.median(warm):.3f} s; {statistics.median(first):.2f} s; {statistics.median(second):.4f} s | |"
+            f"| {statistics.median(warm):.3f}, {statistics.median(first):.2f} and {statistics.median(second):.4f} s | |"
         )
         started = time.monotonic()
         same, slow = _won(sandbox, limits, "work"), _won(sandbox, limits, "slower")
-        said = f"the same function {'passes' if same else 'LOSES'}, three times the work {'PASSES' if slow else 'loses'}"
+        said = f"the same function {'passes' if same else 'LOSES'}, thrice the work {'PASSES' if slow else 'loses'}"
         print(f"| race on cuda, limit 1.8: {said} | {time.monotonic() - started:.1f} s | |")
     return 0 if same and not slow else 1
 

@@ -263,7 +263,7 @@ class Defaults(_Model):
     preload: tuple[ModuleName, ...] = ()
     """Modules that are imported once, before any submission is seen, such as `[matplotlib.pyplot]`."""
     gpu: Literal["never", "preferred", "required"] = "never"
-    """Whether submissions get a GPU: `never`, `preferred` (where there is one), `required` (nothing is marked without)."""
+    """Whether submissions get a GPU: `never`, `preferred` (if there is one) or `required` (else nothing is marked)."""
     late: Annotated[LatePolicy | None, BeforeValidator(_late)] = Field(default=None, json_schema_extra=_late_schema)
     """What a late submission costs; `none` when it costs nothing."""
     feedback: Literal["rationale", "line", "minimal"] = "rationale"

@@ -25,7 +25,7 @@ __all__ = ["cap_later", "failed_for_good", "is_handed_over", "is_in_use", "seed_
 
 # Bound before any student's code runs.
 _synchronize: Callable[[], None] | None = getattr(torch._C, "_cuda_synchronize", None)
-_has_started = torch.cuda.is_initialized
+_has_started: Callable[[], bool] = torch.cuda.is_initialized
 _IS_BUILT = torch.version.cuda is not None
 
 
@@ -58,7 +58,7 @@ def cap_later(limit_bytes: int | None) -> None:
         _, whole = torch.cuda.mem_get_info()
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / whole))
 
-    torch.cuda._lazy_call(cap)
+    torch.cuda._lazy_call(cap)  # nothing public waits for the start
 
 
 def settle() -> None:

@@ -115,7 +115,7 @@ def _command(
         temporary="/tmp",  # noqa: S108 - inside
         path=path,
         python_path=python_path,
-        gpu=gpus.environment(gpu),
+        gpu=gpus.environment(gpu, place=filesystem.relocated),
     )
     for name, value in environment.items():
         arguments += ["--setenv", name, value]

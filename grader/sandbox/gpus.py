@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grader.errors import Place, SandboxUnavailable
-from grader.sandbox.filesystem import is_system, parents
+from grader.sandbox.filesystem import is_system, parents, relocated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Card", "Gpu", "NoGpu", "bind_arguments", "discover", "environment", "find", "hide", "wanted"]
 
@@ -172,21 +172,26 @@ def bind_arguments(gpu: Gpu | None) -> list[str]:
     arguments = []
     for node in gpu.nodes:
         arguments += ["--dev-bind", node, node]
-    read = [folder for folder in gpu.libraries if not is_system(f"{folder}/")]
-    read += sorted(path for pattern in _SYS for path in glob.glob(pattern))
-    for parent in parents(read):
+    read = [(folder, relocated(folder)) for folder in gpu.libraries if not is_system(f"{folder}/")]
+    read += sorted((path, path) for pattern in _SYS for path in glob.glob(pattern))
+    for parent in parents([place for _, place in read]):
         arguments += ["--dir", parent]  # left to bubblewrap they would be closed to nobody
-    for place in read:
-        arguments += ["--ro-bind", os.path.realpath(place), place]
+    for source, place in read:
+        arguments += ["--ro-bind", os.path.realpath(source), place]
     return arguments
 
 
-def environment(gpu: Gpu | None) -> dict[str, str]:
-    """What guests are told: the number of their GPU, or that there is none."""
+def environment(gpu: Gpu | None, *, place: Callable[[str], str] = str) -> dict[str, str]:
+    """What guests are told: the number of their GPU, or that there is none.
+
+    Args:
+        gpu: theirs, if they get one.
+        place: where a folder of the host's lies inside.
+    """
     if gpu is None:
         return {VISIBLE: ""}
     told = {VISIBLE: gpu.visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # nvidia-smi's order, not CUDA's own
-    return {**told, "LD_LIBRARY_PATH": ":".join(gpu.libraries)} if gpu.libraries else told
+    return {**told, "LD_LIBRARY_PATH": ":".join(map(place, gpu.libraries))} if gpu.libraries else told
 
 
 def _said(*command: str) -> str:

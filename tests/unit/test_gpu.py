@@ -20,6 +20,7 @@ from grader.model import Verdict
 from grader.sandbox import gpu_watch, gpus
 from grader.sandbox.base import Capability, Exit, ExitCause, Limits
 from grader.sandbox.bubblewrap import _command
+from grader.sandbox.filesystem import relocated
 from grader.sandbox.gpu_watch import CONTEXT_BYTES, GpuWatch, added_up, is_over
 from grader.sandbox.gpus import Gpu, NoGpu, bind_arguments, discover, environment, wanted
 from grader.sandbox.unsandboxed import UnsandboxedSandbox
@@ -221,6 +222,15 @@ def test_a_driver_below_usr_is_not_bound_again():
     gpu = Gpu(visible="0", nodes=(), libraries=("/usr/local/nvidia/lib64",))
     assert "/usr/local/nvidia/lib64" not in bind_arguments(gpu)
     assert environment(gpu)["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64"
+
+
+def test_a_driver_below_tmp_lies_elsewhere_inside():
+    """A guest's own /tmp would cover it."""
+    gpu = Gpu(visible="0", nodes=(), libraries=("/tmp/driver/lib",))
+    arguments = bind_arguments(gpu)
+    at = arguments.index("--ro-bind")
+    assert arguments[at + 1 : at + 3] == ["/tmp/driver/lib", "/outside/tmp/driver/lib"]
+    assert environment(gpu, place=relocated)["LD_LIBRARY_PATH"] == "/outside/tmp/driver/lib"
 
 
 def test_without_a_gpu_nothing_is_handed_over():
@@ -463,8 +473,8 @@ def test_a_cell_after_which_the_gpu_is_lost_is_left_out(monkeypatch):
 
 def test_the_check_script_ends_at_once_without_a_gpu():
     """Nothing is checked, and the exit status says so."""
-    if isinstance(gpus.find(), Gpu):
-        pytest.skip("there is a GPU here: the script would run")
+    if list(Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("there is a GPU: the script would run")
     done = subprocess.run(
         ["bash", str(ROOT / "scripts" / "gpu_check.sh")], capture_output=True, text=True, timeout=60, check=False
     )
