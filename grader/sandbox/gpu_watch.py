@@ -5,8 +5,8 @@ fork, and the marker forks for each submission. So one small process a run asks 
 into a file of the zygote's private folder, whole (written beside it and renamed); whoever watches a guest reads that
 file. The process ends with the one that started it. It decides nothing: ``is_over`` does, where the guest is watched.
 
-The cap is for the whole process tree of a guest: its limit for tensors, and ``CONTEXT_BYTES`` for each process on the
-GPU, since CUDA itself takes some hundred MiB a process which a student cannot help.
+The cap is for the whole process tree of a guest: its limit for tensors, and ``CONTEXT_BYTES`` once, since CUDA itself
+takes some hundred MiB in a process, which a student cannot help; more processes have to share that.
 
 **Not defended**: what a process takes between two looks, some tens of milliseconds, which is enough to fill a GPU;
 others that allocate just then fail, and a check that failed so is run once more. NVML knows processes by their number
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTEXT_BYTES", "LOOK_EVERY_S", "GpuWatch", "added_up", "is_over", "main", "obstacle"]
 
 CONTEXT_BYTES = 1 << 30
-"""What CUDA and its libraries may take in each process, beyond tensors."""
+"""What CUDA and its libraries may take, beyond tensors."""
 LOOK_EVERY_S = 0.05
 STALE_S = 5.0
 """An answer older than this is none."""
@@ -66,8 +66,7 @@ def is_over(used: Mapping[int, int], tree: Collection[int], limit_bytes: int | N
     """
     if limit_bytes is None:
         return False
-    held = [used[pid] for pid in tree if pid in used]
-    return sum(held) > limit_bytes + CONTEXT_BYTES * len(held)
+    return sum(used.get(pid, 0) for pid in tree) > limit_bytes + CONTEXT_BYTES
 
 
 class GpuWatch:

@@ -79,12 +79,12 @@ def test_a_guest_that_holds_too_much_is_ended_and_its_neighbour_is_not(monkeypat
         one, other = (bench.spawn(gpu_memory_bytes=LIMIT) for _ in range(2))
         child = ask(one, "import os, time\npid = os.fork()\nif pid == 0: time.sleep(1000)\nout = pid")
         folder = bench.sandbox._zygote.folder
-        within = {one.pid: CONTEXT_BYTES, child: CONTEXT_BYTES + LIMIT, other.pid: CONTEXT_BYTES + LIMIT}
+        within = {one.pid: LIMIT, child: CONTEXT_BYTES, other.pid: CONTEXT_BYTES + LIMIT}
         gpu_watch._write(folder, within)
         time.sleep(3 * gpu_watch.LOOK_EVERY_S)
         assert one.poll() is None
         assert other.poll() is None
-        gpu_watch._write(folder, within | {child: CONTEXT_BYTES + LIMIT + 1})
+        gpu_watch._write(folder, within | {child: CONTEXT_BYTES + 1})
         assert end_of(one).cause is ExitCause.GPU_MEMORY
         assert ask(other, "out = 1") == 1
         assert STALE_S > gpu_watch.LOOK_EVERY_S

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 import types
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import torch
 from in_process import notebook
 
 from grader.checks import close, on
+from grader.checks.run import run_checks
 from grader.errors import SandboxUnavailable
 from grader.guest import gpu as inside
 from grader.guest.confine import limit_resources
 from grader.guest.wire import WANTED_DEVICE, Encoder
 from grader.marker import _sandbox
-from grader.model import Verdict
+from grader.model import CheckSpec, Verdict, Visibility
 from grader.sandbox import gpu_watch, gpus
 from grader.sandbox.base import Capability, Exit, ExitCause, Limits
 from grader.sandbox.bubblewrap import _command
@@ -296,15 +298,55 @@ def test_memory_is_added_up_by_process():
 
 
 def test_a_tree_is_over_when_its_processes_together_are():
-    """Each process on the GPU has room for CUDA itself; processes of others do not count; no limit, no verdict."""
+    """CUDA itself has room once; processes of others do not count; no limit, no verdict."""
     used = {10: 3 * GIB, 11: 3 * GIB, 99: 100 * GIB}
     assert not is_over(used, [9, 10], 2 * GIB)
     assert is_over(used, [9, 10], 2 * GIB - 1)
-    assert not is_over(used, [9, 10, 11], 4 * GIB)
-    assert is_over(used, [9, 10, 11], 4 * GIB - 1)
+    assert not is_over(used, [9, 10, 11], 5 * GIB)
+    assert is_over(used, [9, 10, 11], 5 * GIB - 1)
     assert not is_over(used, [10], None)
     assert not is_over({}, [10], 0)
     assert CONTEXT_BYTES == GIB
+
+
+NVML = """
+import os, time, types
+class NVMLError(Exception): pass
+def nvmlInit(): pass
+def nvmlDeviceGetCount(): return 2
+def nvmlDeviceGetHandleByIndex(index): return index
+def nvmlDeviceGetComputeRunningProcesses(index):
+    told = {10: 1 << 30, 11 + index: None}
+    return [types.SimpleNamespace(pid=pid, usedGpuMemory=held) for pid, held in told.items()]
+def nvmlDeviceGetGraphicsRunningProcesses(index):
+    raise NVMLError("not supported")
+"""
+
+
+def test_the_watching_process_writes_what_nvml_tells(tmp_path, monkeypatch):
+    """With a stand-in for the module: the process starts, adds up, goes on, and is gone when it is closed."""
+    (tmp_path / "pynvml.py").write_text(NVML)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(gpu_watch, "obstacle", gpu_watch.obstacle.__wrapped__)
+    assert gpu_watch.obstacle() is None
+    watch = GpuWatch(tmp_path)
+    deadline = time.monotonic() + 30
+    while watch.used() != {10: 2 * GIB}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pid = watch._process.pid
+    watch.close()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_nvml_that_does_not_answer_is_told(tmp_path, monkeypatch):
+    """A driver that is not loaded: the memory is not watched, and doctor says why."""
+    (tmp_path / "pynvml.py").write_text("def nvmlInit(): raise OSError('Driver Not Loaded')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = gpu_watch.obstacle.__wrapped__()
+    assert found.what == "its memory is not watched from outside: OSError: Driver Not Loaded"
 
 
 def test_the_watch_reads_what_was_written_lately(tmp_path, monkeypatch):
@@ -338,6 +380,20 @@ def test_torchs_own_error_about_memory_is_memory():
     assert type(fault) is OutOfGpuMemory
     assert fault.verdict is Verdict.MEMORY
     assert fault.rationale == "Your code ran out of memory on the GPU here."
+
+
+@pytest.mark.parametrize(("second", "verdict"), [(None, Verdict.PASS), (OutOfGpuMemory("full"), Verdict.MEMORY)])
+def test_a_check_that_found_the_gpu_full_is_run_once_more(second, verdict):
+    """Somebody else may have filled it; who runs out of memory again has used too much."""
+    tries = [(Verdict.MEMORY, OutOfGpuMemory("full"), ""), (second.verdict if second else Verdict.PASS, second, "")]
+    spec = CheckSpec(
+        id="cnn:test_a", exercise="cnn", points=1.0, line="a works.", visibility=Visibility.HIDDEN, gate=False
+    )
+    runner = types.SimpleNamespace(run=lambda *_: tries.pop(0))
+    checks = [types.SimpleNamespace(spec=spec, policy=None)]
+    walls = iter(types.SimpleNamespace(measurements=[], computed_s=lambda: 0.0) for _ in range(2))
+    (result,) = run_checks(types.SimpleNamespace(checks=checks, runner=runner), lambda *_: next(walls), 1)
+    assert (result.verdict, result.attempts, tries) == (verdict, 2, [])
 
 
 # Inside.
