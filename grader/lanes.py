@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.sandbox import gpus
+from grader.sandbox.gpu_watch import CONTEXT_BYTES
+
 if TYPE_CHECKING:
     from grader.config import Assignment
 
@@ -33,8 +36,8 @@ class Lanes:
 def lanes_for(assignment: Assignment, wished: int | None = None) -> Lanes:
     """The lanes for an assignment on this machine.
 
-    A core each; memory for each as much as its limit, for a class may be hostile; and where submissions get a GPU, one
-    each. ``wished`` (``--workers``) overrides all of it.
+    A core each; memory for each as much as its limit, for a class may be hostile; and where submissions get a GPU, its
+    memory likewise, or one at a time where nobody tells how much it has. ``wished`` (``--workers``) overrides it all.
     """
     if wished is not None:
         return Lanes(at_a_time=wished, most=wished, why="--workers")
@@ -42,8 +45,9 @@ def lanes_for(assignment: Assignment, wished: int | None = None) -> Lanes:
     each = assignment.limits.memory_bytes + FORK_BYTES
     by_memory = max(1, (_free_bytes() - KEPT_BACK_BYTES) // each)
     budgets = {f"{cores} cores": cores, f"memory, {each >> 20} MiB each": by_memory}
-    if assignment.gpu != "never" and (gpus := len(list(Path("/dev").glob("nvidia[0-9]*")))):
-        budgets[f"{gpus} GPUs"] = gpus
+    if assignment.gpu != "never" and isinstance(gpu := gpus.find(), gpus.Gpu):
+        each = assignment.limits.gpu_memory_bytes + CONTEXT_BYTES
+        budgets[f"memory of the GPU, {each >> 20} MiB each"] = max(1, (gpu.memory_bytes or 0) // each)
     why, lanes = min(budgets.items(), key=lambda item: item[1])
     most = min(2 * lanes, *(number for what, number in budgets.items() if "cores" not in what))
     return Lanes(at_a_time=lanes, most=max(lanes, most), why=why)

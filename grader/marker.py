@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from grader.checks.collect import Collected
     from grader.config import Assignment, Course
     from grader.pipeline import Plan
-    from grader.sandbox.base import Sandbox
+    from grader.sandbox.base import Limits, Sandbox
+    from grader.sandbox.gpus import Gpu
     from grader.wall.host import Wall
     from grader.wall.session import Policy, Session
 
@@ -161,14 +162,13 @@ class Marker:
     def run(self) -> None:
         """Make ready, then serve until the link closes."""
         from grader.sandbox.base import Limits
-        from grader.sandbox.select import select
 
         course = load_course(Path(self.order["course"]))
         assignment = course.assignment(self.order["assignment"])
         limits = Limits(**assignment.limits_for_sandbox())
         # Of the submission's time the session keeps count, and leaves out what is ours: waits for cores and for guests.
         limits = replace(limits, wall_s=PATIENCE * limits.wall_s)
-        sandbox = select(self.order["sandbox"] or assignment.sandbox, preload=assignment.preload, limits=limits)
+        sandbox, limits, gpu = _sandbox(self.order["sandbox"] or assignment.sandbox, assignment, limits)
         _require(sandbox, assignment)
         with _launched(sandbox):
             # The zygote imports torch while this process does.
@@ -214,7 +214,7 @@ class Marker:
                     seed=self.order["seed"],
                     assignment_sha256=assignment_version(course, assignment),
                     late=rule,
-                    hardware=hardware(),
+                    hardware=hardware(gpu),
                     reference=self._reference_wall,
                 )
                 sandbox.start()
@@ -538,6 +538,28 @@ def _in_child(
         traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(status)
+
+
+def _sandbox(name: str, assignment: Assignment, limits: Limits) -> tuple[Sandbox, Limits, Gpu | None]:
+    """The sandbox of a run, its limits, and the GPU that its guests get.
+
+    Raises:
+        SandboxUnavailable: there is none, or the assignment requires a GPU and guests can have none.
+    """
+    from grader.sandbox import gpus
+    from grader.sandbox.select import select
+
+    gpu = None if assignment.gpu == "never" else gpus.wanted(assignment.gpu, assignment.name, gpus.find())
+    gpus.hide()
+    if gpu is not None:
+        sandbox = select(name, preload=assignment.preload, limits=limits, gpu=gpu)
+        line = next(each for each in sandbox.capabilities() if each.id == "gpu")
+        if line.holds:
+            return sandbox, limits, gpu
+        if assignment.gpu == "required":
+            raise gpus.refused(assignment.name, line.how, line.remedy)
+    limits = replace(limits, gpu_memory_bytes=None)
+    return select(name, preload=assignment.preload, limits=limits), limits, None
 
 
 def _require(sandbox: Sandbox, assignment: Assignment) -> None:

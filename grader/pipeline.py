@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from grader.checks.collect import Collected
     from grader.model import ExerciseSpec
     from grader.sandbox.base import Limits, Sandbox
+    from grader.sandbox.gpus import Gpu
     from grader.submissions import Submission
     from grader.wall.host import Wall
     from grader.wall.session import Policy
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["LateRule", "Plan", "broken", "grade", "reference_session"]
 
 PARKED_BYTES = 256 << 20
-"""A submission with more memory than this is loaded anew when its turn in the lane comes."""
+"""A submission with more memory than this, or with a GPU, is loaded anew when its turn in the lane comes."""
 
 LEFT_OUT = {
     "check": "A public check: not run when marking, because all checks are run from outside.",
@@ -158,7 +159,7 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
             found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()))
         else:
             with contextlib.ExitStack() as turn:
-                with _parked(session):
+                with _parked(session, 0 if plan.limits.gpu_memory_bytes is not None else PARKED_BYTES):
                     turn.enter_context(plan.lane(again))
                 found = run_checks(
                     todo,
@@ -173,11 +174,11 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
 
 
 @contextlib.contextmanager
-def _parked(session: Session) -> Iterator[None]:
+def _parked(session: Session, most_bytes: int) -> Iterator[None]:
     """While a submission waits for the lane, none of its processes runs; a large one is not kept in memory."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(held_still(session.park(PARKED_BYTES)))
+            stack.enter_context(held_still(session.park(most_bytes)))
         except Restless:
             session.close()
         yield
@@ -287,8 +288,12 @@ def _record(
     if plan.sandbox.name == "none":
         text = "Marked without a sandbox: the student's code ran with the marker's own rights."
         flags = (*flags, Flag(id="unsandboxed", text=text, instructor_only=True))
-    limits = {name: float(getattr(plan.limits, name)) for name in plan.limits.__slots__}
-    limits |= {name: float(getattr(plan.budget, name)) for name in plan.budget.__slots__}
+    limits = {
+        name: float(value)
+        for part in (plan.limits, plan.budget)
+        for name in part.__slots__
+        if (value := getattr(part, name)) is not None
+    }
     return Record(
         submission=submission.ref,
         status=scored.status,
@@ -323,15 +328,15 @@ def _lateness(submission: Submission, rule: LateRule | None) -> Lateness | None:
     )
 
 
-def hardware() -> Hardware:
-    """This machine and the versions that marks are made with."""
+def hardware(gpu: Gpu | None = None) -> Hardware:
+    """This machine, what guests get of it, and the versions that marks are made with."""
     import os
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    name = None if gpu is None else f"{gpu.name}, driver {gpu.driver}"
     versions = {
         "grader": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    return Hardware(machine=f"{platform.machine()}, {os.cpu_count()} cores", gpu=gpu, versions=versions)
+    return Hardware(machine=f"{platform.machine()}, {os.cpu_count()} cores", gpu=name, versions=versions)

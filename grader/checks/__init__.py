@@ -7,6 +7,7 @@ from grader.checks.compare import close, fail
 from grader.checks.contract import contract
 from grader.checks.declare import Forbidden, check, forbid, probe
 from grader.checks.performance import Each, counts, grows, holds, race, ramp
+from grader.checks.place import on
 from grader.checks.watch import Observation, type_names, watch
 from grader.wall.host import Spy as spy  # noqa: N813 - used like a function: spy(fn, max_calls=3)
 
@@ -22,6 +23,7 @@ __all__ = [
     "forbid",
     "grows",
     "holds",
+    "on",
     "probe",
     "race",
     "ramp",

@@ -215,7 +215,7 @@ def _refuse_unknown_fixtures(item: pytest.Item) -> None:
     given = {*info.name2fixturedefs, *getattr(getattr(item, "callspec", None), "params", ()), "request"}
     unknown = [name for name in info.argnames if name not in given]
     if unknown:
-        remedy = "checks can use student, reference, rng and given, and fixtures of their own file"
+        remedy = "checks can use student, reference, rng, device and given, and fixtures of their own file"
         raise CourseError(f"there is no fixture {unknown[0]!r}", place=_place(item), remedy=remedy)
 
 

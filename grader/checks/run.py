@@ -25,7 +25,7 @@ from torch.autograd.gradcheck import GradcheckError
 from grader.errors import CourseError, GraderError, Place
 from grader.guest.worker import seed_everything
 from grader.model import CheckResult, CheckSpec, Verdict, Visibility
-from grader.wall.faults import NotWritten, Raised, SandboxLost, StudentFault
+from grader.wall.faults import NotWritten, OutOfGpuMemory, Raised, SandboxLost, StudentFault
 from grader.wall.host import Student, Wall
 
 from .collect import Check, CheckFile, Collected, gather, shown
@@ -126,6 +126,11 @@ class Runner:
         if wall is None:
             raise GraderError("a timed check was run without a reference")
         return Student(wall)
+
+    @pytest.fixture
+    def device(self) -> torch.device:
+        """``cuda`` where guests of this run have a GPU, else ``cpu``. Tensors get there with ``on``."""
+        return self._now().wall.device
 
     @pytest.fixture
     def rng(self) -> torch.Generator:
@@ -275,7 +280,8 @@ def _run_one(
         finally:
             if reference is not None:
                 reference.close()
-        if verdict is not Verdict.BROKEN or isinstance(error, TooNoisy):
+        # Memory on the GPU is shared, and somebody else may just have filled it.
+        if isinstance(error, TooNoisy) or not (verdict is Verdict.BROKEN or isinstance(error, OutOfGpuMemory)):
             break
     measured = () if wall is None else tuple(replace(each, of=check.spec.exercise) for each in wall.measurements)
     share = min((each.share for each in measured), default=1.0)

@@ -153,6 +153,7 @@ class SandboxNumbers(TypedDict):
     processes: int
     disk_bytes: int
     output_bytes: int
+    gpu_memory_bytes: int
 
 
 class LimitSettings(_Model):
@@ -176,6 +177,8 @@ class LimitSettings(_Model):
     """Everything it may write to its private file systems."""
     output_bytes: Bytes = Field(default=1 << 20, alias="output", json_schema_extra={"default": "1 MiB"})
     """Text that is kept of one cell's output."""
+    gpu_memory_bytes: Bytes = Field(default=4 << 30, alias="gpu_memory", json_schema_extra={"default": "4 GiB"})
+    """Memory on the GPU for tensors, where submissions get one; what CUDA itself takes there comes on top."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LimitSettings:
@@ -201,6 +204,7 @@ class LimitSettings(_Model):
             processes=self.processes,
             disk_bytes=self.disk_bytes,
             output_bytes=self.output_bytes,
+            gpu_memory_bytes=self.gpu_memory_bytes,
         )
 
 
@@ -259,7 +263,7 @@ class Defaults(_Model):
     preload: tuple[ModuleName, ...] = ()
     """Modules that are imported once, before any submission is seen, such as `[matplotlib.pyplot]`."""
     gpu: Literal["never", "preferred", "required"] = "never"
-    """Whether submissions get a GPU."""
+    """Whether submissions get a GPU: `never`, `preferred` (if there is one) or `required` (else nothing is marked)."""
     late: Annotated[LatePolicy | None, BeforeValidator(_late)] = Field(default=None, json_schema_extra=_late_schema)
     """What a late submission costs; `none` when it costs nothing."""
     feedback: Literal["rationale", "line", "minimal"] = "rationale"

@@ -148,6 +148,7 @@ def limit_resources(
     processes: int | None,
     file_bytes: int,
     open_files: int,
+    gpu: bool = False,
 ) -> None:
     """Set the kernel's own limits on this process and all that it starts; none can be raised again.
 
@@ -156,17 +157,20 @@ def limit_resources(
     Args:
         cpu_s: CPU seconds of each process; the host counts the tree.
         memory_bytes: None where a control group bounds the memory. Otherwise the address space is bounded loosely, so
-            that one huge allocation fails at once while the host's watch stays the one that judges.
+            that one huge allocation fails at once while the host's watch stays the one that judges. Not so with a
+            GPU: CUDA reserves address space for all memory of the machine and its GPUs, and could not start. What
+            replaces it there is the watch alone, every 20 ms, so a control group is much the better thing to have.
         processes: None where the kernel would count other processes of the same user (before Linux 5.14).
         file_bytes: size of one file.
         open_files: open descriptors of each process.
+        gpu: whether the guest has one. It may then lock a few pages, as everywhere else: CUDA was never tried without.
     """
     limits = {
         resource.RLIMIT_CPU: cpu_limit_s(cpu_s),
         resource.RLIMIT_FSIZE: file_bytes,
         resource.RLIMIT_NOFILE: open_files,
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MEMLOCK: 64 << 10 if gpu else 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_RTPRIO: 0,
         resource.RLIMIT_NICE: 0,
@@ -174,7 +178,7 @@ def limit_resources(
     }
     if processes is not None:
         limits[resource.RLIMIT_NPROC] = processes
-    if memory_bytes is not None:
+    if memory_bytes is not None and not gpu:
         limits[resource.RLIMIT_AS] = _address_space_bytes() + 2 * memory_bytes + (512 << 20)
     for which, wanted in limits.items():
         _, hard = resource.getrlimit(which)

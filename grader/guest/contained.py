@@ -84,6 +84,7 @@ def _enclose(request: dict[str, Any]) -> None:
         processes=None,  # the kernel would count the same user's processes in other containers
         file_bytes=limits["disk_bytes"],
         open_files=limits["open_files"],
+        gpu=os.environ.get("CUDA_VISIBLE_DEVICES") != "",
     )
     seccomp.install()
 

@@ -34,12 +34,14 @@ def leave_host_paths() -> None:
 def warm_up(preload: Sequence[str], worker_name: str) -> Any:
     """Import everything, initialise what is lazy, and lay the memory out so that forks are cheap.
 
-    Returns the worker's ``serve``. Raises RuntimeError when a thread was left behind: a fork would lack it.
+    Returns the worker's ``serve``. Raises RuntimeError when a thread was left behind, for a fork would lack it, or
+    something has used the GPU, for a fork could not.
     """
+    handed_over = os.environ.get("CUDA_VISIBLE_DEVICES") != ""
     for name in preload:
         importlib.import_module(name)
     if "torch" in sys.modules:
-        _exercise_torch()
+        _exercise_torch(backward=not handed_over)
     worker = importlib.import_module(worker_name)
     if hasattr(worker, "warm"):
         worker.warm()
@@ -47,6 +49,8 @@ def warm_up(preload: Sequence[str], worker_name: str) -> Any:
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"the warm process has {threads} threads; one was expected")
+    if handed_over and "grader.guest.gpu" in sys.modules and sys.modules["grader.guest.gpu"].is_in_use():
+        raise RuntimeError("the warm process has used the GPU: what it has imported must leave that to the notebook")
     seccomp.prepare()
     gc.collect()
     gc.freeze()
@@ -54,8 +58,13 @@ def warm_up(preload: Sequence[str], worker_name: str) -> Any:
     return serve
 
 
-def _exercise_torch() -> None:
-    """Run a little of everything once: first calls load kernels, build tables and fault pages in."""
+def _exercise_torch(*, backward: bool) -> None:
+    """Run a little of everything once: first calls load kernels, build tables and fault pages in.
+
+    Args:
+        backward: not where there is a GPU: the first backward pass, on the CPU too, asks the driver how many there are
+            and starts a thread for each.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -63,11 +72,13 @@ def _exercise_torch() -> None:
     for dtype in (torch.float32, torch.float64):
         y = x.to(dtype)
         loss = torch.nn.functional.cross_entropy(torch.softmax(y @ y.T, 1).log(), torch.arange(8))
-        loss.backward()
+        if backward:
+            loss.backward()
     layer = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.LayerNorm(4))
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
-    layer(x.detach()).sum().backward()
-    optimizer.step()
+    loss = layer(x.detach()).sum()
+    if backward:
+        loss.backward()
+        torch.optim.SGD(layer.parameters(), lr=0.1).step()
     str(x)
     torch.manual_seed(0)
 

@@ -294,7 +294,7 @@ class Peer:
                 torch.autograd.grad(
                     [out for out, _ in chosen],
                     targets,
-                    [grad for _, grad in chosen],
+                    [grad.to(out.device) for out, grad in chosen],
                     retain_graph=True,
                     create_graph=create,
                     allow_unused=True,

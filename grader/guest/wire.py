@@ -41,7 +41,18 @@ from safetensors.torch import save as save_tensors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["MAX_BLOB", "MAX_HEADER", "Channel", "Closed", "Decoder", "Encoder", "TimedOut", "Unsendable", "WireError"]
+__all__ = [
+    "MAX_BLOB",
+    "MAX_HEADER",
+    "WANTED_DEVICE",
+    "Channel",
+    "Closed",
+    "Decoder",
+    "Encoder",
+    "TimedOut",
+    "Unsendable",
+    "WireError",
+]
 
 MAGIC = b"GRW1"
 PREFIX = struct.Struct(">4sII")
@@ -66,6 +77,8 @@ DTYPES: dict[str, torch.dtype] = {
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ALL_DTYPES = {name: dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
 """Every name of a dtype. Asking ``torch`` for a name of the sender's could import a module."""
+WANTED_DEVICE = "_wall_device"
+"""The attribute of a tensor on the CPU that is to arrive on another device."""
 DEVICES = ("cpu", "cuda", "meta", "mps")
 
 
@@ -309,8 +322,9 @@ class Encoder:
         self._keep.append(tensor)
         if isinstance(tensor, torch.nn.Parameter):
             what["p"] = 1
-        if tensor.device.type != "cpu":
-            what["v"] = str(tensor.device)
+        device = tensor.device if tensor.device.type != "cpu" else getattr(tensor, WANTED_DEVICE, None)
+        if device is not None:
+            what["v"] = str(device)
         if tensor.is_leaf and tensor.grad is not None:
             what["g"] = self._store(tensor.grad.detach())
         self._describe(tensor, what)

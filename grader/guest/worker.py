@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import torch
 
-from . import meters
+from . import gpu, meters
 from .described import TEXT_LIMIT, MissingName, describe_exception, name_of
 from .peer import Answer, Peer
 from .wire import Channel, Closed, WireError
@@ -127,7 +127,10 @@ class Worker(Peer):
         """Call something; with ``watch`` in the options, with facts."""
         if options.get("watch"):
             return self._watched(function, list(args), kwargs, options)
-        return self._limited(lambda: function(*args, **kwargs))
+        value = self._limited(lambda: function(*args, **kwargs))
+        if options.get("settle"):
+            gpu.settle()  # what a timed call leaves on another stream is part of it
+        return value
 
     def do_keep(self, value: Any, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
         """Keep a value for ``do_echo``. Asked of a reference only."""
@@ -136,10 +139,13 @@ class Worker(Peer):
 
     def do_repeat(self, times: int, function: Any, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
         """Call something several times in one request; the last result. Asked of a reference only."""
-        del options, kwargs
+        del kwargs
         for _ in range(times - 1):
             function(*args)
-        return function(*args)
+        value = function(*args)
+        if options.get("settle"):
+            gpu.settle()
+        return value
 
     def do_echo(self, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
         """Take these arguments and answer with what was kept: a call that costs what the wall costs, and no more."""
@@ -226,6 +232,8 @@ class Worker(Peer):
         del kwargs
         assert self.shell is not None
         result: dict[str, Any] = self.shell.run(index, source, int(options.get("output_bytes", 1 << 20)))
+        if failed := gpu.failed_for_good():
+            result["gpu_failed"] = failed
         return result
 
     def do_fork(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
@@ -234,9 +242,10 @@ class Worker(Peer):
         wall = self.channel.receive_fd()
         self._reap()
         threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
-        if not self.can_fork or threads > 1 or (torch.cuda.is_available() and torch.cuda.is_initialized()):
+        on_gpu = gpu.is_in_use()
+        if not self.can_fork or threads > 1 or on_gpu:
             os.close(wall)
-            return {"forked": False, "threads": threads}
+            return {"forked": False, "threads": threads, "gpu": on_gpu}
         policy = self._policy(options.get("policy"))
         gc.freeze()  # a collection in the copy would touch, and so copy, every page
         child = os.fork()
@@ -405,8 +414,7 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % (1 << 32))  # noqa: NPY002 - the global generator is what notebooks use
     # Not torch.manual_seed: for devices that are not there it formats a stack trace, at 3 ms a call.
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_available():
-        torch.cuda.manual_seed_all(seed)
+    gpu.seed_later(seed)
 
 
 _warm: list[Any] = []
@@ -427,9 +435,9 @@ def warm() -> None:
 
 def serve(wall: socket.socket, limits: dict[str, Any] | None = None) -> NoReturn:
     """Answer the host on this wall until it closes, then end the process. Runs as the guest's first process."""
-    del limits
     status = 1
     try:
+        gpu.cap_later((limits or {}).get("gpu_memory_bytes"))
         if not _warm:
             warm()
         shell = _warm.pop()

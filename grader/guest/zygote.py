@@ -285,6 +285,7 @@ def _limit(request: dict[str, Any]) -> None:
         processes=limits["processes"] if request["processes"] else None,
         file_bytes=limits["disk_bytes"],
         open_files=limits["open_files"],
+        gpu=os.environ.get("CUDA_VISIBLE_DEVICES") != "",
     )
 
 

@@ -39,6 +39,8 @@ class Limits:
     output_bytes: int = 1 << 20
     """Text kept of one cell; enforced by the worker, and by the host on what it accepts."""
     open_files: int = 256
+    gpu_memory_bytes: int | None = None
+    """Memory on the GPU for tensors, of the whole tree; None for guests that get no GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class ExitCause(StrEnum):
     KILLED = "killed"
     """The host asked for it."""
     OUT_OF_MEMORY = "out-of-memory"
+    GPU_MEMORY = "gpu-memory"
+    """It held more on the GPU than it may."""
     CPU_TIME = "cpu-time"
     WALL_TIME = "wall-time"
     LOST = "lost"

@@ -22,13 +22,17 @@ import shutil
 import subprocess
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grader.errors import SandboxUnavailable
 from grader.guest.confine import HOME
-from grader.sandbox import cgroups, filesystem
+from grader.sandbox import cgroups, filesystem, gpus
 from grader.sandbox.base import Capability
 from grader.sandbox.forking import ForkingSandbox
 from grader.sandbox.zygotes import GUEST_FOLDER, MODULES, Launch, Zygote, guest_environment
+
+if TYPE_CHECKING:
+    from grader.sandbox.gpus import Gpu
 
 __all__ = ["BubblewrapSandbox", "obstacle"]
 
@@ -45,13 +49,15 @@ class BubblewrapSandbox(ForkingSandbox):
 
     def capabilities(self) -> tuple[Capability, ...]:
         """What holds on this machine, by trying."""
-        return _capabilities(use_cgroups=self._use_cgroups)
+        return _capabilities(use_cgroups=self._use_cgroups, gpu=self.gpu_line())
 
     def _launch(self) -> Launch:
         if shutil.which("bwrap") is None:
             raise SandboxUnavailable("bubblewrap is not installed", remedy=_INSTALL)
         return Launch(
-            command=functools.partial(_command, worker_folder=self._worker_folder, modules=self._modules()),
+            command=functools.partial(
+                _command, worker_folder=self._worker_folder, modules=self._modules(), gpu=self._gpu
+            ),
             confine=True,
             preload=self._preload,
             worker=self._worker,
@@ -65,7 +71,9 @@ class BubblewrapSandbox(ForkingSandbox):
         return tuple(dict.fromkeys(name.partition(".")[0] for name in (*MODULES, *self._preload)))
 
 
-def _command(folder: Path, *, worker_folder: Path | None, modules: tuple[str, ...]) -> list[str]:
+def _command(
+    folder: Path, *, worker_folder: Path | None, modules: tuple[str, ...], gpu: Gpu | None = None
+) -> list[str]:
     """Bubblewrap's command line, up to and including the interpreter."""
     is_root = os.geteuid() == 0
     bwrap = shutil.which("bwrap") or "bwrap"
@@ -93,6 +101,7 @@ def _command(folder: Path, *, worker_folder: Path | None, modules: tuple[str, ..
     for package in map(filesystem.relocated, ours):
         arguments += ["--tmpfs", package, "--remount-ro", package]
     arguments += ["--ro-bind", str(passwd), "/etc/passwd", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    arguments += gpus.bind_arguments(gpu)
     arguments += ["--dir", HOME, "--dir", "/proc"]
     if is_root:
         arguments += ["--cap-drop", "ALL"]
@@ -101,7 +110,13 @@ def _command(folder: Path, *, worker_folder: Path | None, modules: tuple[str, ..
     else:
         arguments += ["--unshare-user", "--uid", "65534", "--gid", "65534", "--proc", "/proc"]
     path = f"{os.path.dirname(python)}:/usr/bin:/bin"
-    environment = guest_environment(home=HOME, temporary="/tmp", path=path, python_path=python_path)  # noqa: S108 - inside
+    environment = guest_environment(
+        home=HOME,
+        temporary="/tmp",  # noqa: S108 - inside
+        path=path,
+        python_path=python_path,
+        gpu=gpus.environment(gpu, place=filesystem.relocated),
+    )
     for name, value in environment.items():
         arguments += ["--setenv", name, value]
     return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/", python, "-P"]
@@ -155,11 +170,11 @@ def _remedy() -> str:
     return "the kernel must allow user namespaces; `grader doctor` says what was tried"
 
 
-def _capabilities(*, use_cgroups: bool) -> tuple[Capability, ...]:
+def _capabilities(*, use_cgroups: bool, gpu: Capability) -> tuple[Capability, ...]:
     problem = obstacle()
     if problem is not None:
         what, remedy = problem
-        return (Capability(id="sandbox", holds=False, how=what, remedy=remedy), _gpu())
+        return (Capability(id="sandbox", holds=False, how=what, remedy=remedy), gpu)
     hierarchy = cgroups.find() if use_cgroups else None
     grouped = hierarchy.how if hierarchy is not None else None
     better = None if grouped else "run as root, or under `systemd-run --user --scope -p Delegate=yes` (cgroup v2)"
@@ -178,7 +193,11 @@ def _capabilities(*, use_cgroups: bool) -> tuple[Capability, ...]:
         Capability(
             id="memory",
             holds=True,
-            how=f"{grouped} memory" if grouped else f"{watched}, with RLIMIT_AS as a backstop",
+            how=f"{grouped} memory"
+            if grouped
+            else watched
+            if gpu.holds
+            else f"{watched}, with RLIMIT_AS as a backstop",
             remedy=better,
         ),
         Capability(id="cpu", holds=True, how=f"{grouped or watched} and RLIMIT_CPU", remedy=better),
@@ -186,9 +205,5 @@ def _capabilities(*, use_cgroups: bool) -> tuple[Capability, ...]:
         Capability(id="wall-time", holds=True, how="the host's clock"),
         Capability(id="disk", holds=True, how="one tmpfs of fixed size"),
         Capability(id="inodes", holds=True, how="the same tmpfs"),
-        _gpu(),
+        gpu,
     )
-
-
-def _gpu() -> Capability:
-    return Capability(id="gpu", holds=False, how="this sandbox hands no GPU to guests")

@@ -31,6 +31,8 @@ from grader.sandbox.zygotes import WORKER, Launch, Zygote, pid_of
 if TYPE_CHECKING:
     from docker import APIClient
 
+    from grader.sandbox.gpus import Gpu
+
 __all__ = ["DockerSandbox", "obstacle"]
 
 _SPAWN_S = 150.0
@@ -78,7 +80,7 @@ class DockerSandbox(ForkingSandbox):
         warm: how many containers are kept at the ready.
         image: another image than the usual one.
         runtime: another runtime of the engine's (``runsc``).
-        gpus: hand all GPUs to every guest.
+        gpu: the GPU that guests get, through the engine; None for none.
     """
 
     name = "docker"
@@ -94,18 +96,17 @@ class DockerSandbox(ForkingSandbox):
         warm: int = _WARM,
         image: str = IMAGE,
         runtime: str | None = None,
-        gpus: bool = False,
+        gpu: Gpu | None = None,
     ) -> None:
-        super().__init__(preload=preload, worker=worker, worker_folder=worker_folder, use_cgroups=False)
+        super().__init__(preload=preload, worker=worker, worker_folder=worker_folder, use_cgroups=False, gpu=gpu)
         self._limits = limits or Limits()
         self._warm = warm
         self._image = image
         self._runtime = runtime
-        self._gpus = gpus
 
     def capabilities(self) -> tuple[Capability, ...]:
         """What holds here, by the engine's own account."""
-        return _capabilities(self._image, runtime=self._runtime, gpus=self._gpus)
+        return _capabilities(self._image, runtime=self._runtime, gpu=self.gpu_line())
 
     def _launch(self) -> Launch:
         with contextlib.closing(connect()) as client:
@@ -115,7 +116,7 @@ class DockerSandbox(ForkingSandbox):
             "limits": asdict(self._limits),
             "warm": self._warm,
             "runtime": self._runtime,
-            "gpus": self._gpus,
+            "gpu": self._gpu.visible if self._gpu is not None else None,
             "worker_folder": str(self._worker_folder.resolve()) if self._worker_folder else None,
         }
         package = str(Path(__file__).resolve().parents[2])
@@ -152,16 +153,16 @@ def obstacle(image: str = IMAGE) -> SandboxUnavailable | None:
     return None
 
 
-def _capabilities(image: str, *, runtime: str | None, gpus: bool) -> tuple[Capability, ...]:
+def _capabilities(image: str, *, runtime: str | None, gpu: Capability) -> tuple[Capability, ...]:
     try:
         with contextlib.closing(connect()) as client:
             find_image(client, image)
-            return _reported(client, runtime=runtime, gpus=gpus)
+            return _reported(client, runtime=runtime, gpu=gpu)
     except SandboxUnavailable as problem:
-        return (Capability(id="sandbox", holds=False, how=problem.what, remedy=problem.remedy),)
+        return (Capability(id="sandbox", holds=False, how=problem.what, remedy=problem.remedy), gpu)
 
 
-def _reported(client: APIClient, *, runtime: str | None, gpus: bool) -> tuple[Capability, ...]:
+def _reported(client: APIClient, *, runtime: str | None, gpu: Capability) -> tuple[Capability, ...]:
     info = client.info()
     grouped = f"cgroup v{info.get('CgroupVersion', '1')}"
     security = [option.partition(",")[0].removeprefix("name=") for option in info.get("SecurityOptions") or ()]
@@ -171,7 +172,6 @@ def _reported(client: APIClient, *, runtime: str | None, gpus: bool) -> tuple[Ca
     limit = "the engine cannot limit this here"
     better = "boot with cgroup_enable=memory swapaccount=1, or use cgroup v2"
     who = "nobody, no capabilities, no-new-privileges"
-    with_gpu = "nvidia" in (info.get("Runtimes") or {})
     return (
         Capability(
             id="sandbox", holds=True, how=f"Docker {info['ServerVersion']}, {runtime or info['DefaultRuntime']}"
@@ -204,9 +204,15 @@ def _reported(client: APIClient, *, runtime: str | None, gpus: bool) -> tuple[Ca
             id="disk", holds=True, how="two tmpfs of fixed size: a quarter for /dev/shm, the rest for home and /tmp"
         ),
         Capability(id="inodes", holds=True, how="the same tmpfs"),
-        Capability(
-            id="gpu",
-            holds=gpus and with_gpu,
-            how="all GPUs, through the engine" if gpus and with_gpu else "none is handed to guests",
-        ),
+        _through(info, gpu),
     )
+
+
+def _through(info: dict[str, Any], gpu: Capability) -> Capability:
+    """The line about the GPU, by what the engine says of itself: it must know NVIDIA's runtime."""
+    if not gpu.holds or "nvidia" in (info.get("Runtimes") or {}):
+        return gpu
+    remedy = (
+        "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker, and restart Docker"
+    )
+    return Capability(id="gpu", holds=False, how="the engine cannot hand GPUs to containers", remedy=remedy)

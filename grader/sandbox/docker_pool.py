@@ -46,6 +46,7 @@ from grader.guest.contained import CHANNEL
 from grader.guest.newborn import send
 from grader.sandbox import cgroups
 from grader.sandbox.docker_engine import connect, owner_labels, said, sweep
+from grader.sandbox.gpus import VISIBLE
 from grader.sandbox.guests import readable
 from grader.sandbox.zygotes import guest_environment, pid_of
 
@@ -433,6 +434,7 @@ def _order(client: APIClient, folder: Path, limits: _Shape, settings: dict[str, 
         temporary="/tmp",  # noqa: S108 - inside
         path="/opt/python/bin:/usr/bin:/bin",
         python_path=python_path,
+        gpu={VISIBLE: "" if settings["gpu"] is None else "0"},  # the only one that is there
     )
     warming = limits.memory_bytes + _WARMING_BYTES
     host = client.create_host_config(
@@ -454,7 +456,7 @@ def _order(client: APIClient, folder: Path, limits: _Shape, settings: dict[str, 
         log_config=LogConfig(type="none"),
         init=False,
         runtime=settings["runtime"],
-        device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])] if settings["gpus"] else None,
+        device_requests=_devices(settings["gpu"]),
     )
     plan = {"preload": settings["preload"], "worker": settings["worker"]}
     words = [f"{name}={value}" for name, value in environment.items()]
@@ -470,6 +472,13 @@ def _order(client: APIClient, folder: Path, limits: _Shape, settings: dict[str, 
         "host_config": host,
         "use_config_proxy": False,
     }
+
+
+def _devices(gpu: str | None) -> list[DeviceRequest] | None:
+    """The request for one GPU, by index or UUID, with the driver's libraries for computing."""
+    if gpu is None:
+        return None
+    return [DeviceRequest(device_ids=[gpu], capabilities=[["gpu", "compute", "utility"]])]
 
 
 def _why(error: BaseException) -> str:

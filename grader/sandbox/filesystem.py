@@ -17,6 +17,7 @@ __all__ = [
     "GUEST_ROOT",
     "installed_packages",
     "interpreter",
+    "is_system",
     "parents",
     "python_binds",
     "relocated",
@@ -44,6 +45,11 @@ def system_arguments() -> list[str]:
         if os.path.exists(file):
             arguments += ["--ro-bind", os.path.realpath(file), file]
     return arguments
+
+
+def is_system(path: str) -> bool:
+    """Whether guests see a path because it lies in a system folder."""
+    return path.startswith(_INSIDE_SYSTEM)
 
 
 _COVERED = ("/tmp", "/dev", "/proc", "/home/student")  # noqa: S108 - inside

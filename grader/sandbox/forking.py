@@ -7,13 +7,16 @@ import weakref
 from typing import TYPE_CHECKING, Self
 
 from grader.errors import SandboxUnavailable
-from grader.sandbox import cgroups
+from grader.sandbox import cgroups, gpu_watch
+from grader.sandbox.base import Capability
+from grader.sandbox.gpu_watch import GpuWatch
 from grader.sandbox.zygotes import WORKER, Launch, Zygote
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from grader.sandbox.base import Limits
+    from grader.sandbox.gpus import Gpu
     from grader.sandbox.guests import ZygoteGuest
 
 __all__ = ["ForkingSandbox"]
@@ -27,6 +30,7 @@ class ForkingSandbox:
         worker: for tests and the conformance suite: the module whose ``serve(wall, limits)`` runs in guests.
         worker_folder: where that module lies; None for the grader's own.
         use_cgroups: False watches over ``/proc`` even where control groups could be had.
+        gpu: what guests get; None for no GPU.
     """
 
     _zygote_class = Zygote
@@ -38,11 +42,14 @@ class ForkingSandbox:
         worker: str = WORKER,
         worker_folder: Path | None = None,
         use_cgroups: bool = True,
+        gpu: Gpu | None = None,
     ) -> None:
         self._preload = preload
         self._worker = worker
         self._worker_folder = worker_folder
         self._use_cgroups = use_cgroups
+        self._gpu = gpu
+        self._gpu_watch: GpuWatch | None = None
         self._owner = os.getpid()
         self._warming = False
         self._zygote: Zygote | None = None
@@ -56,6 +63,16 @@ class ForkingSandbox:
     def _remedy(self) -> str | None:
         """What to do when a zygote cannot be started here."""
         return None
+
+    def gpu_line(self) -> Capability:
+        """What ``capabilities`` says about the GPU."""
+        if self._gpu is None:
+            return Capability(id="gpu", holds=False, how="none is handed to guests")
+        how = f"{self._gpu.name}, driver {self._gpu.driver}"
+        missing = gpu_watch.obstacle()
+        if missing is not None:
+            return Capability(id="gpu", holds=True, how=f"{how}; {missing.what}", remedy=missing.remedy)
+        return Capability(id="gpu", holds=True, how=f"{how}; memory of each guest watched through NVML")
 
     def start(self) -> None:
         """Have a warm zygote; a new one after it was lost. Raises SandboxUnavailable with a remedy."""
@@ -76,6 +93,8 @@ class ForkingSandbox:
             self._zygote = self._zygote_class(launch)
         except SandboxUnavailable as error:
             raise SandboxUnavailable(error.what, remedy=error.remedy or self._remedy()) from error
+        if self._gpu is not None:
+            self._gpu_watch = GpuWatch(self._zygote.folder)
         self._warming = True
         self._hierarchy = cgroups.find() if self._use_cgroups else None
         if self._hierarchy is not None:
@@ -86,6 +105,7 @@ class ForkingSandbox:
         if self._zygote is None:
             raise SandboxUnavailable("the sandbox has not been started")
         guest = self._zygote.spawn(limits, self._hierarchy)
+        guest.gpu_watch = self._gpu_watch
         self._guests.add(guest)
         return guest
 
@@ -96,6 +116,9 @@ class ForkingSandbox:
         self._guests.clear()
         if os.getpid() != self._owner:
             return
+        if self._gpu_watch is not None:
+            self._gpu_watch.close()
+            self._gpu_watch = None
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None

@@ -16,11 +16,15 @@ import socket
 import time
 from array import array
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from grader.guest.confine import cpu_limit_s
 from grader.sandbox.base import Exit, ExitCause, Limits, Usage
-from grader.sandbox.watch import machine_oom_kills, pid_of, waited_s
+from grader.sandbox.gpu_watch import LOOK_EVERY_S
+from grader.sandbox.watch import machine_oom_kills, pid_of, tree_of, waited_s
+
+if TYPE_CHECKING:
+    from grader.sandbox.gpu_watch import GpuWatch
 
 __all__ = ["Channel", "Meter", "ZygoteGuest", "readable"]
 
@@ -87,6 +91,9 @@ class ZygoteGuest:
         started = time.monotonic()
         self._deadline = started + limits.wall_s
         self._next_sample = started + _SAMPLE_EVERY_S
+        self._next_look = started
+        self.gpu_watch: GpuWatch | None = None
+        """Tells what processes hold on the GPU; set where guests get one."""
 
     @property
     def wall(self) -> socket.socket:
@@ -115,6 +122,11 @@ class ZygoteGuest:
             # A control group or the kernel's own limit has stopped it before; this is for where neither is had.
             if usage.processes > self._limits.processes + 1:
                 return self._end(ExitCause.SIGNALLED)
+        if self.gpu_watch is not None and now >= self._next_look:
+            self._next_look = now + LOOK_EVERY_S
+            with contextlib.suppress(OSError):
+                if self.gpu_watch.is_over(tree_of(pid_of(self._pidfd)), self._limits.gpu_memory_bytes):
+                    return self._end(ExitCause.GPU_MEMORY)
         return None
 
     def usage(self) -> Usage:

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from grader.sandbox import gpus
 from grader.sandbox.base import Capability
 from grader.sandbox.forking import ForkingSandbox
 from grader.sandbox.zygotes import GUEST_FOLDER, Launch, guest_environment
@@ -36,7 +37,7 @@ class UnsandboxedSandbox(ForkingSandbox):
             *(Capability(id=wall, holds=False, how="no sandbox", remedy=remedy) for wall in walls),
             *(Capability(id=limit, holds=True, how=watched) for limit in ("memory", "cpu", "processes")),
             Capability(id="wall-time", holds=True, how="the host's clock"),
-            Capability(id="gpu", holds=False, how="guests are told of no GPU"),
+            self.gpu_line(),
         )
 
     def _launch(self) -> Launch:
@@ -61,6 +62,7 @@ class UnsandboxedSandbox(ForkingSandbox):
             temporary=str(home),
             path=f"{os.path.dirname(sys.executable)}:/usr/bin:/bin",
             python_path=python_path,
+            gpu=gpus.environment(self._gpu),
         )
         settings = [f"{name}={value}" for name, value in environment.items()]
-        return ["/usr/bin/env", "-i", *settings, "CUDA_VISIBLE_DEVICES=", sys.executable, "-P"]
+        return ["/usr/bin/env", "-i", *settings, sys.executable, "-P"]

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.errors import SandboxUnavailable
-from grader.sandbox import cgroups
+from grader.sandbox import cgroups, gpus
 from grader.sandbox.guests import Channel, Meter, ZygoteGuest, readable
 from grader.sandbox.watch import TreeWatch, pid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from grader.sandbox.base import Limits
 
@@ -44,10 +44,21 @@ _SPAWN_S = 30.0
 FOLDER = "grader-sandbox-"
 """What the names of temporary folders begin with; an owner tag follows."""
 _guests = itertools.count()
+_NO_GPU = gpus.environment(None)
 
 
-def guest_environment(*, home: str, temporary: str, path: str, python_path: str) -> dict[str, str]:
-    """The whole environment of a guest: nothing is inherited from ours."""
+def guest_environment(
+    *, home: str, temporary: str, path: str, python_path: str, gpu: Mapping[str, str] = _NO_GPU
+) -> dict[str, str]:
+    """The whole environment of a guest: nothing is inherited from ours.
+
+    Args:
+        home: its home folder.
+        temporary: its folder for temporary files.
+        path: where programs are looked for.
+        python_path: where modules are.
+        gpu: what ``grader.sandbox.gpus.environment`` says; without it a guest is told of no GPU.
+    """
     return {
         "PATH": path,
         "PYTHONPATH": python_path,
@@ -64,6 +75,7 @@ def guest_environment(*, home: str, temporary: str, path: str, python_path: str)
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        **gpu,
     }
 
 

@@ -9,6 +9,7 @@ StudentFault
 ├── Missing        MISSING    the notebook does not define the name
 ├── OutOfTime      TIMEOUT
 ├── OutOfMemory    MEMORY
+│   └── OutOfGpuMemory        on the GPU, which it may have shared with others: such a check is run once more
 └── Violation      VIOLATION  the protocol of the wall was broken
 SandboxLost        ours: the sandbox itself failed
 """
@@ -27,6 +28,7 @@ __all__ = [
     "Mismatch",
     "Missing",
     "NotWritten",
+    "OutOfGpuMemory",
     "OutOfMemory",
     "OutOfTime",
     "Raised",
@@ -112,6 +114,10 @@ class OutOfMemory(StudentFault):
     kind = "memory"
 
 
+class OutOfGpuMemory(OutOfMemory):
+    """An allocation on the GPU failed."""
+
+
 class Violation(StudentFault):
     """The guest broke the protocol of the wall."""
 
@@ -155,6 +161,8 @@ def raised(what: dict[str, Any]) -> StudentFault:
         return NotWritten("Not done yet: this part still raises NotImplementedError.", evidence=evidence, at=at)
     if "MemoryError" in mro:
         return OutOfMemory("Your code ran out of memory here.", evidence=evidence, at=at)
+    if kind in ("torch.OutOfMemoryError", "torch.cuda.OutOfMemoryError"):
+        return OutOfGpuMemory("Your code ran out of memory on the GPU here.", evidence=evidence, at=at)
     rationale = f"Your code raised {_article(kind)} here."
     first = next((name for name in mro if name in _ACCEPTED), None)
     cls = Raised if first is None else _class_for(first)

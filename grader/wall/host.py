@@ -62,13 +62,22 @@ class Wall(Peer):
         guest: supervised while waiting; None for a local session (a student's own kernel).
         seconds: wall time from now until the wall runs out (``extend`` sets it anew).
         root: of a guest that another process of ours looks after: the pid of its first process.
+        gpu: whether the guest has a GPU.
     """
 
     def __init__(
-        self, sock: socket.socket, *, guest: Guest | None = None, seconds: float = 60.0, root: int | None = None
+        self,
+        sock: socket.socket,
+        *,
+        guest: Guest | None = None,
+        seconds: float = 60.0,
+        root: int | None = None,
+        gpu: bool = False,
     ) -> None:
         super().__init__(Channel(sock, tick=self._tick, max_blob=MOST_BYTES))
         self.guest = guest
+        self.device = torch.device("cuda" if gpu else "cpu")
+        """Where checks may have their arguments sent (``grader.checks.on``)."""
         self.fault: StudentFault | SandboxLost | None = None
         self.root = root
         self.remarks: list[str] = []
@@ -169,7 +178,7 @@ class Wall(Peer):
         What this side does to write the request and to read the reply lies outside of them.
         """
         with torch.no_grad():
-            value, _ = self.request(op, args)
+            value, _ = self.request(op, args, options={"settle": True})
         return value, self.channel.received_at - self.asked_at
 
     def violated(self, error: WireError) -> StudentFault | SandboxLost:
@@ -316,6 +325,8 @@ def fault_of_exit(gone: Exit) -> StudentFault | SandboxLost:
     evidence = f"{gone.cause} {gone.code if gone.code is not None else ''}".strip()
     if gone.cause is ExitCause.OUT_OF_MEMORY:
         return OutOfMemory("Your code used more memory than it may.")
+    if gone.cause is ExitCause.GPU_MEMORY:
+        return OutOfMemory("Your code used more memory on the GPU than it may.")
     if gone.cause is ExitCause.CPU_TIME:
         return OutOfTime("Your code used more computing time than it may.")
     if gone.cause is ExitCause.WALL_TIME:

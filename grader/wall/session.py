@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from grader.errors import SandboxUnavailable
 from grader.model import CellResult, Output
 
-from .faults import Crashed, OutOfMemory, OutOfTime, SandboxLost, StudentFault, Violation
+from .faults import Crashed, OutOfGpuMemory, OutOfMemory, OutOfTime, SandboxLost, StudentFault, Violation
 from .host import Wall
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ MAX_RESTARTS = 6
 MOST = 10_000_000
 """Seconds, and lines of a cell: beyond it a guest's figure is none."""
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-STATUS = {OutOfTime: "timeout", OutOfMemory: "memory", Crashed: "crash", Violation: "crash"}
+LEFT_OUT = "The cell was left out, and the rest of the notebook was run without it."
+STATUS = {OutOfTime: "timeout", OutOfMemory: "memory", OutOfGpuMemory: "memory", Crashed: "crash", Violation: "crash"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,13 +142,17 @@ class Session:
         except SandboxLost:
             raise
         except StudentFault as fault:
-            note = f"{fault.rationale} The cell was left out, and the rest of the notebook was run without it."
+            note = f"{fault.rationale} {LEFT_OUT}"
             status = STATUS.get(type(fault), "crash")
             seconds = time.monotonic() - started
             lost = CellResult(
                 index=cell.index, cell_type="code", source=cell.source, status=status, seconds=seconds, note=note
             )
             return lost, False
+        failed = raw.get("gpu_failed") if isinstance(raw, dict) else None
+        if isinstance(failed, str):
+            note = f"After this cell the GPU could be used no more ({ANSI.sub('', failed)[:300]}). {LEFT_OUT}"
+            return replace(result, status="crash", note=note), False
         if base.interrupted:
             note = f"{base.overrun} The cell was stopped; the cells below were run."
             result = CellResult(
@@ -169,7 +174,7 @@ class Session:
             self._guest = self.sandbox.spawn(self.limits)
         except SandboxUnavailable as error:
             raise SandboxLost(str(error)) from error
-        self._base = base = Wall(self._guest.wall, guest=self._guest, seconds=30.0)
+        self._base = base = Wall(self._guest.wall, guest=self._guest, seconds=30.0, gpu=self._on_gpu)
         cell: CodeCell | None = None
         try:
             base.request("seed", [self.seed])
@@ -190,6 +195,10 @@ class Session:
             self._restart()
             return False
         return True
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.limits.gpu_memory_bytes is not None
 
     def _restart(self) -> None:
         self.restarts += 1
@@ -271,10 +280,11 @@ class Session:
         finally:
             theirs.close()
         if isinstance(answer, dict) and answer.get("forked") is True:
-            return Wall(ours, guest=self._guest)
+            return Wall(ours, guest=self._guest, gpu=self._on_gpu)
         ours.close()
         self._forks = False
-        self.remarks.append("the notebook started threads, so it was loaded anew for each check")
+        why = "used the GPU" if isinstance(answer, dict) and answer.get("gpu") is True else "started threads"
+        self.remarks.append(f"the notebook {why}, so it was loaded anew for each check")
         return None
 
     def _whole(self, seed: int, policy: list[Any] | None) -> Wall | None:

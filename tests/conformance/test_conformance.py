@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from grader.sandbox import bubblewrap, cgroups, conformance
+from grader.sandbox import bubblewrap, cgroups, conformance, gpus
 from grader.sandbox.bubblewrap import BubblewrapSandbox
 from grader.sandbox.unsandboxed import UnsandboxedSandbox
 
@@ -22,14 +22,31 @@ def no_groups():
     return bubblewrap.obstacle() or ("no control groups can be had here" if cgroups.find() is None else None)
 
 
+def no_gpu(otherwise=lambda: None):
+    found = gpus.find()
+    return found.what if isinstance(found, gpus.NoGpu) else otherwise()
+
+
+def with_gpu(backend, **settings):
+    return backend(gpu=gpus.find(), **settings)
+
+
 BACKENDS = {
     "bubblewrap": Backend(BubblewrapSandbox, no_groups),
     "bubblewrap, watched": Backend(functools.partial(BubblewrapSandbox, use_cgroups=False), bubblewrap.obstacle),
     "none": Backend(UnsandboxedSandbox),
+    "bubblewrap with a GPU": Backend(
+        functools.partial(with_gpu, BubblewrapSandbox), functools.partial(no_gpu, bubblewrap.obstacle)
+    ),
+    "none with a GPU": Backend(functools.partial(with_gpu, UnsandboxedSandbox), no_gpu),
 }
+PARAMETERS = [
+    pytest.param(backend, id=name, marks=[pytest.mark.gpu] if "GPU" in name else [])
+    for name, backend in BACKENDS.items()
+]
 
 
-@pytest.fixture(scope="module", params=BACKENDS.values(), ids=list(BACKENDS))
+@pytest.fixture(scope="module", params=PARAMETERS)
 def bench(request):
     obstacle = request.param.obstacle()
     if obstacle is not None:

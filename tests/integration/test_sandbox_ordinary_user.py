@@ -25,7 +25,14 @@ def closed_folder(path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="already runs as an ordinary user")
 @pytest.mark.skipif(shutil.which("runuser") is None or shutil.which("unshare") is None, reason="needs util-linux")
-@pytest.mark.parametrize("file", ["tests/conformance/test_conformance.py", "tests/integration/test_sandbox.py"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "tests/conformance/test_conformance.py",
+        "tests/integration/test_sandbox.py",
+        "tests/integration/test_gpu_handed_over.py",
+    ],
+)
 def test_the_sandbox_holds_for_an_ordinary_user(file):
     """Without root the same guests are made, in a user namespace, with the same limits and the same walls."""
     try:

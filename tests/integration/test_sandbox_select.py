@@ -59,7 +59,7 @@ def test_a_machine_without_docker_is_told_how_to_get_it(monkeypatch, tmp_path):
     assert "apt install docker.io" in str(caught.value)
     with pytest.raises(SandboxUnavailable, match="no Docker engine runs here"):
         DockerSandbox().start()
-    (line,) = DockerSandbox().capabilities()
+    (line, _) = DockerSandbox().capabilities()
     assert (line.id, line.holds) == ("sandbox", False)
     assert line.remedy is not None
 

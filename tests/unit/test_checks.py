@@ -1038,7 +1038,7 @@ ONE = '@check("double", points=1)\ndef test_{}(student):\n    """It holds."""\n'
             ONE.format("a").replace("(student)", "(student, model)"),
             (
                 "test_hidden.py:5 test_a: there is no fixture 'model'\n"
-                "  → checks can use student, reference, rng and given, and fixtures of their own file"
+                "  → checks can use student, reference, rng, device and given, and fixtures of their own file"
             ),
         ),
         (

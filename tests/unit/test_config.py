@@ -111,7 +111,7 @@ def test_unknown_key(tmp_path, monkeypatch):
     """An unknown key gives file, line, dotted key and what was meant."""
     assert complaint(tmp_path, monkeypatch, SMALL.replace("memory: 1", "memroy: 1")) == (
         "course.yaml:6 defaults.limits.memroy: memroy is no key known here; did you mean memory?\n"
-        "  → keys: cell, cells, check, cpu, disk, memory, output, processes, wall"
+        "  → keys: cell, cells, check, cpu, disk, gpu_memory, memory, output, processes, wall"
     )
 
 

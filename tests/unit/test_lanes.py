@@ -1,6 +1,7 @@
 """How many submissions at a time, which next, and what a long one holds up: nothing."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,13 +13,15 @@ from grader.jobs import Job, Run, _Flying
 from grader.lanes import FORK_BYTES, KEPT_BACK_BYTES, Lanes, lanes_for
 from grader.marker import LONG_S, Child, Marker
 from grader.model import Timing
+from grader.sandbox import gpus
+from grader.sandbox.gpus import Gpu, NoGpu
 
 GIB = 1 << 30
 EACH = GIB + FORK_BYTES
 
 
 def assignment(gpu="never"):
-    return SimpleNamespace(limits=SimpleNamespace(memory_bytes=GIB), gpu=gpu)
+    return SimpleNamespace(limits=SimpleNamespace(memory_bytes=GIB, gpu_memory_bytes=4 * GIB), gpu=gpu)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +41,18 @@ def test_cores_and_memory_are_budgets(monkeypatch, cores, room, expected):
     assert lanes_for(assignment(), 7) == Lanes(at_a_time=7, most=7, why="--workers")
 
 
-def test_gpus_are_a_budget_where_one_is_wanted(monkeypatch):
-    """With a GPU for each submission there are no more lanes than GPUs; without, GPUs do not matter."""
+def test_the_memory_of_the_gpu_is_a_budget_where_one_is_wanted(monkeypatch):
+    """Each takes its limit and what CUDA takes; one at a time where nobody tells; nothing where no GPU is wanted."""
     monkeypatch.setattr(lanes, "_cores", lambda: 8)
     monkeypatch.setattr(lanes, "_free_bytes", lambda: 1 << 50)
-    monkeypatch.setattr(Path, "glob", lambda self, pattern: [self / "nvidia0", self / "nvidia1"])
-    assert lanes_for(assignment("required")) == Lanes(at_a_time=2, most=2, why="2 GPUs")
+    found = Gpu(visible="0", nodes=("/dev/nvidia0",), memory_bytes=16 * GIB)
+    monkeypatch.setattr(gpus, "find", lambda: found)
+    assert lanes_for(assignment("required")) == Lanes(at_a_time=3, most=3, why="memory of the GPU, 5120 MiB each")
+    monkeypatch.setattr(gpus, "find", lambda: replace(found, memory_bytes=None))
+    assert lanes_for(assignment("preferred")).at_a_time == 1
     assert lanes_for(assignment()).at_a_time == 8
+    monkeypatch.setattr(gpus, "find", lambda: NoGpu(what="none", remedy=""))
+    assert lanes_for(assignment("preferred")).at_a_time == 8
 
 
 def test_this_machine_has_a_lane():

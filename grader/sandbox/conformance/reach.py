@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.guest.seccomp import ARCHITECTURES
-from grader.sandbox.conformance.bench import SECRET, ask
+from grader.sandbox.conformance.bench import LIMITS, SECRET, ask
 from grader.sandbox.conformance.case import case, cases_of, expect
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
+_ROOM = 8 << 30
+"""Memory for a guest that starts CUDA: a first gradient does, where there is a GPU."""
 KNOWN = (
     "sandbox",
     "namespaces",
@@ -55,14 +57,15 @@ def capabilities_are_told(bench: Bench) -> None:
 def torch_is_there_and_warm(bench: Bench) -> None:
     """A guest answers with torch imported, one thread, and a gradient that flows."""
     answer = ask(
-        guest := bench.spawn(),
+        guest := bench.spawn(memory_bytes=_ROOM if bench.holds("gpu") else LIMITS.memory_bytes),
         """
         import os, sys
         warm = [name for name in ("torch", "numpy", "IPython.core.interactiveshell") if name not in sys.modules]
         import torch
+        threads = len(os.listdir("/proc/self/task"))  # a first gradient starts one for each GPU
         x = torch.ones(3, requires_grad=True)
         x.softmax(0)[0].backward()
-        out = [warm, torch.get_num_threads(), len(os.listdir("/proc/self/task")), round(x.grad.sum().item(), 6)]
+        out = [warm, torch.get_num_threads(), threads, round(x.grad.sum().item(), 6)]
         """,
     )
     expect(answer == [[], 1, 1, 0.0], f"modules not imported, torch's threads, threads, sum of gradients: {answer!r}")
@@ -249,9 +252,29 @@ def no_devices_of_the_host(bench: Bench) -> None:
 
 @case(needs="gpu")
 def a_gpu_is_handed_over(bench: Bench) -> None:
-    """Where GPUs are said to be handed to guests, torch finds one."""
-    answer = ask(bench.spawn(), "import torch; out = torch.ones(2, device='cuda').sum().item()")
-    expect(answer == 2.0, f"the backend says that guests have a GPU; a guest says {answer!r}")
+    """Where GPUs are said to be handed to guests, torch finds one, also in a second guest and after a fork."""
+    source = """
+        import os, torch
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            x = torch.ones(2, requires_grad=True)
+            (x.to("cuda") * torch.full((2,), 2.0).pin_memory().to("cuda")).sum().backward()
+            os.write(writer, str(x.grad.sum().item()).encode())
+            os._exit(0)
+        out = [os.read(reader, 9).decode(), torch.ones(2, device="cuda").sum().item()]
+        os.wait()
+    """
+    for _ in range(2):
+        answer = ask(bench.spawn(memory_bytes=_ROOM), source)
+        expect(answer == ["4.0", 2.0], f"the backend says that guests have a GPU; a guest says {answer!r}")
+
+
+@case()
+def no_gpu_unless_it_is_handed_over(bench: Bench) -> None:
+    """A guest that gets no GPU is told so: CUDA_VISIBLE_DEVICES is empty."""
+    visible = ask(bench.spawn(), "import os; out = os.environ.get('CUDA_VISIBLE_DEVICES')")
+    is_told = visible is not None and (visible != "") == bench.holds("gpu")
+    expect(is_told, f"a guest has CUDA_VISIBLE_DEVICES={visible!r}; without a GPU it must be empty, with one name it")
 
 
 @case(needs="network")
