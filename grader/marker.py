@@ -474,7 +474,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
         """Wait for this run's turn, then for other runs on this machine."""
         results.send_bytes(pack({"is": "wait", "for": "again" if again else "lane"}))
         results.recv_bytes()
-        with alone():
+        with contextlib.nullcontext() if "only" in header else alone():
             yield
 
     def reference(seed: int, _policy: Policy | None) -> Wall:
@@ -497,6 +497,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
             exercises=tuple(exercise for exercise in plan.exercises if exercise.id in only),
             collected=plan.collected.of(only),
             seed=header["seed"],
+            enough=header["enough"],
         )
     if "checks" in header:  # marked again: these only, ``grader.revision`` puts them among those that are kept
         kept = tuple(check for check in plan.collected.checks if check.spec.id in header["checks"])

@@ -11,7 +11,7 @@ import platform
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -87,6 +87,9 @@ class Plan:
     hardware: Hardware = field(default_factory=Hardware)
     reference: Callable[[int, Policy | None], Wall] | None = None
     """Gives a wall to a fresh copy of the solution, which timed checks race against."""
+    enough: Literal["all", "untimed", "one"] = "all"
+    """What an audit wants to know of a wrong answer: ``untimed``: no timed check is run after a failed one; ``one``: no
+    check at all is."""
     lane: Callable[[bool], AbstractContextManager[None]] = lambda _again: alone()
     """Waits until the machine is this submission's alone; told whether it is for the second time."""
 
@@ -110,7 +113,7 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
         except SandboxLost as lost:
             return broken(submission, plan, f"sandbox: {lost}", reason)
         loaded = time.monotonic()
-        results = _timed(plan, session, run_checks(plan.collected.untimed, session.for_check, plan.seed))
+        results = _timed(plan, session, _untimed(plan, session))
     ended = time.monotonic()
     timing = Timing(
         cells_s=loaded - started,
@@ -143,6 +146,10 @@ def _session(plan: Plan) -> Session:
     )
 
 
+def _untimed(plan: Plan, session: Session) -> tuple[CheckResult, ...]:
+    return run_checks(plan.collected.untimed, session.for_check, plan.seed, first_failure=plan.enough == "one")
+
+
 def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
     """Add what the timed checks say: in the lane, each beside the reference, in the order of the files.
 
@@ -155,8 +162,11 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
             todo = replace(todo, checks=tuple(check for check in todo.checks if done[check.spec.id].kind == "noisy"))
         if not todo.checks:
             continue
-        if all(any(d in done and done[d].verdict is not Verdict.PASS for d in c.spec.depends) for c in todo.checks):
-            found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()))
+        brief = plan.enough != "all" and not again
+        if (brief and any(result.verdict is not Verdict.PASS for result in done.values())) or all(
+            any(d in done and done[d].verdict is not Verdict.PASS for d in check.spec.depends) for check in todo.checks
+        ):
+            found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()), first_failure=brief)
         else:
             with contextlib.ExitStack() as turn:
                 with _parked(session, 0 if plan.limits.gpu_memory_bytes is not None else PARKED_BYTES):
@@ -168,6 +178,7 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
                     done=tuple(done.values()),
                     open_reference=plan.reference,
                     last_try=again,
+                    first_failure=brief,
                 )
         done |= {result.check.id: result for result in found}
     return tuple(done[spec.id] for spec in plan.collected.specs)

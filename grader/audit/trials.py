@@ -45,6 +45,8 @@ class Trial:
     seed: int
     about: str | Variant | Generic | Mutant
     """``reference``, ``starter``, or what was changed."""
+    enough: str = "all"
+    """As in ``grader.pipeline.Plan``."""
 
 
 def planned(
@@ -55,7 +57,8 @@ def planned(
     Args:
         subject: the assignment.
         seeds: the right answers are marked with each, everything else with the first.
-        quick: of a wrong variant, run only the checks of exercises that it says it breaks; wrap only whole exercises.
+        quick: of a wrong variant, run only the checks of exercises that it says it breaks, and timed ones only if all
+            others pass; wrap only whole exercises; of a mutant, run no more checks than it takes to catch it.
         mutants: also mutate the solution.
         only: the variants whose name holds this text, and nothing else but the reference.
     """
@@ -75,7 +78,8 @@ def planned(
         else:
             broken = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
             checks = broken if quick else every
-            trials.append(Trial(name=variant.name, data=data, only=checks, seed=first, about=variant))
+            enough = "untimed" if quick else "all"
+            trials.append(Trial(name=variant.name, data=data, only=checks, seed=first, about=variant, enough=enough))
     if only is not None:
         return trials
     trials.append(Trial(name="starter", data=subject.starter(), only=every, seed=first, about="starter"))
@@ -88,6 +92,7 @@ def planned(
                 only=(mutant.exercise,),
                 seed=first,
                 about=mutant,
+                enough="one" if quick else "all",
             )
             for mutant in subject.mutants()
         ]
@@ -145,7 +150,8 @@ def run(
             while len(records) < len(trials):
                 while flying < lanes + AHEAD and (following := next(waiting, None)) is not None:
                     number, trial = following
-                    marker.hand(number, _submission(subject, trial), "audit", only=list(trial.only), seed=trial.seed)
+                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough}
+                    marker.hand(number, _submission(subject, trial), "audit", **more)
                     flying += 1
                 number, record = marker.take()
                 if record is not None:

@@ -226,6 +226,7 @@ def run_checks(
     done: Sequence[CheckResult] = (),
     open_reference: OpenWall | None = None,
     last_try: bool = True,
+    first_failure: bool = False,
 ) -> tuple[CheckResult, ...]:
     """Run every check of a submission in order.
 
@@ -236,11 +237,13 @@ def run_checks(
         done: what was run before, for checks that depend on it.
         open_reference: gives a wall to a fresh copy of the solution, for timed checks.
         last_try: whether a timed check that a noisy machine leaves unclear is decided, in the student's favour.
+        first_failure: run nothing more once a check has failed; what is left waits for that one.
     """
     known = {result.check.id: result for result in done}
     results = []
     for check in collected.checks:
-        waits = next((d for d in check.spec.depends if d in known and known[d].verdict is not Verdict.PASS), None)
+        needs = known if first_failure else check.spec.depends
+        waits = next((d for d in needs if d in known and known[d].verdict is not Verdict.PASS), None)
         if waits:
             result = _skipped(check.spec, known[waits])
         else:
