@@ -492,12 +492,13 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
 
         HEADROOM.measured = True
         only = set(header["only"])
+        timed = plan.collected.timed.checks
         plan = replace(
             plan,
             exercises=tuple(exercise for exercise in plan.exercises if exercise.id in only),
             collected=plan.collected.of(only),
             seed=header["seed"],
-            enough=header["enough"],
+            enough="all" if {check.spec.id for check in timed} & set(header["named"]) else header["enough"],
         )
     if "checks" in header:  # marked again: these only, ``grader.revision`` puts them among those that are kept
         kept = tuple(check for check in plan.collected.checks if check.spec.id in header["checks"])

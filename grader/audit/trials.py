@@ -47,6 +47,8 @@ class Trial:
     """``reference``, ``starter``, or what was changed."""
     enough: str = "all"
     """As in ``grader.pipeline.Plan``."""
+    named: tuple[str, ...] = ()
+    """Checks that are to be run in any case."""
 
 
 def planned(
@@ -57,8 +59,8 @@ def planned(
     Args:
         subject: the assignment.
         seeds: the right answers are marked with each, everything else with the first.
-        quick: of a wrong variant, run only the checks of exercises that it says it breaks, and timed ones only if all
-            others pass; wrap only whole exercises; of a mutant, run no more checks than it takes to catch it.
+        quick: of a wrong variant, run only the checks of exercises that it says it breaks, and timed ones only if it
+            names one or all others pass; wrap only whole exercises; of a mutant, run no more than it takes to catch it.
         mutants: also mutate the solution.
         only: the variants whose name holds this text, and nothing else but the reference.
     """
@@ -78,8 +80,10 @@ def planned(
         else:
             broken = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
             checks = broken if quick else every
-            enough = "untimed" if quick else "all"
-            trials.append(Trial(name=variant.name, data=data, only=checks, seed=first, about=variant, enough=enough))
+            enough, named = "untimed" if quick else "all", variant.caught_by
+            trials.append(
+                Trial(name=variant.name, data=data, only=checks, seed=first, about=variant, enough=enough, named=named)
+            )
     if only is not None:
         return trials
     trials.append(Trial(name="starter", data=subject.starter(), only=every, seed=first, about="starter"))
@@ -150,7 +154,7 @@ def run(
             while len(records) < len(trials):
                 while flying < lanes + AHEAD and (following := next(waiting, None)) is not None:
                     number, trial = following
-                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough}
+                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough, "named": trial.named}
                     marker.hand(number, _submission(subject, trial), "audit", **more)
                     flying += 1
                 number, record = marker.take()
