@@ -1,4 +1,4 @@
-"""Forty equal results, averaged: no loop over queries, and forty times too slow.
+"""A hundred equal results, the last of which is taken: no loop over queries, and far too slow.
 
 exercise: attention
 caught-by: attention_operations
@@ -8,6 +8,6 @@ _attend_once = scaled_dot_product_attention
 
 
 def scaled_dot_product_attention(q, k, v, mask=None, *, return_weights=False):
-    for _ in range(39):
+    for _ in range(99):
         _attend_once(q, k, v, mask)
     return _attend_once(q, k, v, mask, return_weights=return_weights)
