@@ -498,7 +498,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
             exercises=tuple(exercise for exercise in plan.exercises if exercise.id in only),
             collected=plan.collected.of(only),
             seed=header["seed"],
-            enough="all" if {check.spec.id for check in timed} & set(header["named"]) else header["enough"],
+            always_timed=header["always_timed"] or bool({check.spec.id for check in timed} & set(header["named"])),
         )
     if "checks" in header:  # marked again: these only, ``grader.revision`` puts them among those that are kept
         kept = tuple(check for check in plan.collected.checks if check.spec.id in header["checks"])

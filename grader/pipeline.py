@@ -11,7 +11,7 @@ import platform
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -87,9 +87,8 @@ class Plan:
     hardware: Hardware = field(default_factory=Hardware)
     reference: Callable[[int, Policy | None], Wall] | None = None
     """Gives a wall to a fresh copy of the solution, which timed checks race against."""
-    enough: Literal["all", "untimed", "one"] = "all"
-    """What an audit wants to know of a wrong answer: ``untimed``: no timed check is run after a failed one; ``one``: no
-    check at all is."""
+    always_timed: bool = True
+    """Whether timed checks are run after others have failed; an audit may know enough of a wrong answer then."""
     lane: Callable[[bool], AbstractContextManager[None]] = lambda _again: alone()
     """Waits until the machine is this submission's alone; told whether it is for the second time."""
 
@@ -113,7 +112,7 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
         except SandboxLost as lost:
             return broken(submission, plan, f"sandbox: {lost}", reason)
         loaded = time.monotonic()
-        results = _timed(plan, session, _untimed(plan, session))
+        results = _timed(plan, session, run_checks(plan.collected.untimed, session.for_check, plan.seed))
     ended = time.monotonic()
     timing = Timing(
         cells_s=loaded - started,
@@ -146,10 +145,6 @@ def _session(plan: Plan) -> Session:
     )
 
 
-def _untimed(plan: Plan, session: Session) -> tuple[CheckResult, ...]:
-    return run_checks(plan.collected.untimed, session.for_check, plan.seed, first_failure=plan.enough == "one")
-
-
 def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tuple[CheckResult, ...]:
     """Add what the timed checks say: in the lane, each beside the reference, in the order of the files.
 
@@ -162,7 +157,7 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
             todo = replace(todo, checks=tuple(check for check in todo.checks if done[check.spec.id].kind == "noisy"))
         if not todo.checks:
             continue
-        brief = plan.enough != "all" and not again
+        brief = not plan.always_timed and not again
         if (brief and any(result.verdict is not Verdict.PASS for result in done.values())) or all(
             any(d in done and done[d].verdict is not Verdict.PASS for d in check.spec.depends) for check in todo.checks
         ):
@@ -178,7 +173,6 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
                     done=tuple(done.values()),
                     open_reference=plan.reference,
                     last_try=again,
-                    first_failure=brief,
                 )
         done |= {result.check.id: result for result in found}
     return tuple(done[spec.id] for spec in plan.collected.specs)

@@ -45,7 +45,7 @@ class Trial:
     seed: int
     about: str | Variant | Generic | Mutant
     """``reference``, ``starter``, or what was changed."""
-    enough: str = "all"
+    always_timed: bool = True
     """As in ``grader.pipeline.Plan``."""
     named: tuple[str, ...] = ()
     """Checks that are to be run in any case."""
@@ -60,7 +60,7 @@ def planned(
         subject: the assignment.
         seeds: the right answers are marked with each, everything else with the first.
         quick: of a wrong variant, run only the checks of exercises that it says it breaks, and timed ones only if it
-            names one or all others pass; wrap only whole exercises; of a mutant, run no more than it takes to catch it.
+            names one or all others pass, of a mutant too; wrap only whole exercises.
         mutants: also mutate the solution.
         only: the variants whose name holds this text, and nothing else but the reference.
     """
@@ -80,9 +80,16 @@ def planned(
         else:
             broken = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
             checks = broken if quick else every
-            enough, named = "untimed" if quick else "all", variant.caught_by
             trials.append(
-                Trial(name=variant.name, data=data, only=checks, seed=first, about=variant, enough=enough, named=named)
+                Trial(
+                    name=variant.name,
+                    data=data,
+                    only=checks,
+                    seed=first,
+                    about=variant,
+                    always_timed=not quick,
+                    named=variant.caught_by,
+                )
             )
     if only is not None:
         return trials
@@ -96,7 +103,7 @@ def planned(
                 only=(mutant.exercise,),
                 seed=first,
                 about=mutant,
-                enough="one" if quick else "all",
+                always_timed=not quick,
             )
             for mutant in subject.mutants()
         ]
@@ -154,7 +161,12 @@ def run(
             while len(records) < len(trials):
                 while flying < lanes + AHEAD and (following := next(waiting, None)) is not None:
                     number, trial = following
-                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough, "named": trial.named}
+                    more = {
+                        "only": trial.only,
+                        "seed": trial.seed,
+                        "always_timed": trial.always_timed,
+                        "named": trial.named,
+                    }
                     marker.hand(number, _submission(subject, trial), "audit", **more)
                     flying += 1
                 number, record = marker.take()
