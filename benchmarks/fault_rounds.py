@@ -39,10 +39,9 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
 
-from own_engine import Engine, own_engine
+from own_engine import Engine, own_engine, with_image
 from tiny_class import command, hand_in, lay_out, notebook
 
-from grader.errors import SandboxUnavailable
 from grader.gradebook.journal import Journal
 from grader.sandbox import cgroups, docker_engine
 from grader.sandbox.conformance.bench import descendants
@@ -393,11 +392,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         if options.docker:
             options.engine, options.sandbox = stack.enter_context(own_engine()), ("--sandbox", "docker")
-            with contextlib.closing(docker_engine.connect(timeout_s=600)) as client:
-                try:
-                    docker_engine.find_image(client)
-                except SandboxUnavailable:
-                    subprocess.run(command("image", "build", "--rootfs", "auto"), check=True)
+            with_image()
         return rounds_of(options)
 
 

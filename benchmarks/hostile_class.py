@@ -13,6 +13,7 @@ the machine only ever adds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -22,11 +23,13 @@ from pathlib import Path
 from light.classroom import ROOT, activate, grade, machine
 
 sys.path.insert(0, str(ROOT / "tests" / "attacks"))
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 import forging
 import resources
 from attack import HONEST, NAME, notebook
 from fair import RIGHT
+from own_engine import own_engine, with_image
 
 from grader.config import load_course
 from grader.gradebook.journal import Journal
@@ -84,7 +87,11 @@ def main() -> None:
     workers = os.cpu_count() or 1
     print(f"{options.submissions} submissions of {NAME} in {options.sandbox}; {machine()}", flush=True)
     times: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        if options.sandbox == "docker":
+            stack.enter_context(own_engine())
+            with_image()
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         for hostile in times:
             lay_out(Path(folder) / str(hostile), options.submissions, hostile=hostile)
         for _ in range(options.rounds):

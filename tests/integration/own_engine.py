@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiny_class import command
+
 from grader.errors import SandboxUnavailable
 from grader.sandbox import docker_engine
 
@@ -77,6 +79,15 @@ class Engine:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def with_image() -> None:
+    """See that the engine has the grader's image. Raises CalledProcessError when it cannot be built."""
+    with contextlib.closing(docker_engine.connect(timeout_s=600)) as client:
+        try:
+            docker_engine.find_image(client)
+        except SandboxUnavailable:
+            subprocess.run(command("image", "build", "--rootfs", "auto"), check=True)
 
 
 @contextlib.contextmanager
