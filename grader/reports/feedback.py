@@ -313,14 +313,18 @@ def _measured(result: CheckResult) -> Iterable[_Measured]:
     for number, each in enumerate(result.measurements):
         if each.kind not in {"time", "growth"}:
             continue
-        around = ""
+        around, what = "", "rounds" if each.kind == "growth" else "pairs"
         if each.low is not None and each.high is not None:
-            around = f" (between {_figures(each.low)} and {_figures(each.high)}, over {each.pairs} pairs)"
+            around = f" (between {_figures(each.low)} and {_figures(each.high)}, over {each.pairs} {what})"
         most = " or ".join(_figures(limit) for limit, _ in each.limits)
         words = f"Time: {_figures(each.value)} {each.unit}{around}. The limit is {most}."
         if each.kind == "growth":
             words = f"Time grows like size to the power of {_figures(each.value)}{around}. The limit is {most}."
-        most_called = ", ".join(f"{name.removeprefix('aten::')} {count:,} times" for name, count in each.hints)
+        calls = (
+            f"{name.removeprefix('aten::')} {'once' if count == 1 else f'{count:,} times'}"
+            for name, count in each.hints
+        )
+        most_called = ", ".join(calls)
         yield _Measured(
             words=words,
             plot=measurement_plot(each, name=f"{_anchor(result)}-{number}", label=words),

@@ -169,6 +169,7 @@ def _curve(measured: Measurement, name: str, label: str) -> Markup:
     axes.text(sizes[-1], due[-1], f"limit: size to the {limit:g}", ha="right", va="bottom", **_text(9, "median"))
     axes.plot(sizes, costs, color=_COLOUR["accent"], linewidth=2.2, marker="o", markersize=5, markeredgewidth=0)
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.set_xlabel("size", **_text(9, "quiet"))
     axes.set_ylabel("seconds" if measured.kind == "growth" else measured.kind, **_text(9, "quiet"))

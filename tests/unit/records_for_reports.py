@@ -18,6 +18,7 @@ from grader.model import (
     ExerciseScore,
     ExerciseSpec,
     Flag,
+    Measurement,
     Output,
     Record,
     RecordStatus,
@@ -249,6 +250,16 @@ def record(
     return replace(made, **more)  # type: ignore[arg-type]
 
 
+RACE = Measurement(
+    kind="time", of="cross_entropy", unit="× the reference", value=61.0, low=55.0, high=70.5, limits=((20.0, 1.0),),
+    share=0.0, pairs=17, own_s=0.061, reference_s=0.001, hints=(("aten::select", 4096), ("aten::stack", 1)),
+)  # fmt: skip
+GROWTH = Measurement(
+    kind="growth", of="cross_entropy", unit="exponent", value=0.98, low=0.9, high=1.1, limits=((1.5, 1.0),), pairs=9,
+    curve=((512.0, 0.004), (1024.0, 0.008), (2048.0, 0.016)),
+)  # fmt: skip
+
+
 def full_marks() -> Record:
     """Everything passes; the free-text question is open."""
     return record()
@@ -267,8 +278,8 @@ def partial() -> Record:
             student_source="    return torch.zeros(*y.shape, q, dtype=dtype).scatter_(-1, y.unsqueeze(-1), 1)"),
         "cross_entropy_smoothing": _result("cross_entropy_smoothing", Verdict.FAIL, kind="value",
                                            rationale="The result is a tensor of the right shape with wrong values."),
-        "cross_entropy_cost": _result("cross_entropy_cost", Verdict.TIMEOUT, kind="time",
-                                      rationale="For 4 096 rows your code took longer than 2 s and was stopped."),
+        "cross_entropy_cost": _result("cross_entropy_cost", Verdict.FAIL, kind="time", measurements=(RACE, GROWTH),
+                                      rationale="Your code takes 61 times as long as what it is compared with."),
         "gradients_values": _result("gradients_values", Verdict.RAISED, kind="not-implemented",
                                     student_cell=7, rationale="softmax_regression_grads is not written yet."),
         "gradients_contract": _result("gradients_contract", Verdict.SKIPPED, kind="dependency"),

@@ -175,6 +175,17 @@ def test_score_steps_add_up_to_the_score():
     assert "Handed in 1 day late: 10 % off −5.3 Your score 47.7" in text
 
 
+def test_measurements_are_shown_and_said():
+    """A race and a growth curve are plots with a sentence each; the policy ``line`` shows neither."""
+    text = feedback_page(records.partial(), **TITLES)
+    assert "Time: 61 × the reference (between 55 and 70, over 17 pairs). The limit is 20." in text
+    assert "Called most often: select 4,096 times, stack once." in text
+    assert "Time grows like size to the power of 0.98 (between 0.9 and 1.1, over 9 rounds). The limit is 1.5." in text
+    assert text.count('class="measured"') == text.count('class="plot ') == 2
+    assert "mathdefault" not in text
+    assert "× the reference" not in feedback_page(records.partial(), policy="line", **TITLES)
+
+
 def test_policy_line_shows_lines_and_verdicts_only():
     """Under ``line`` there is no rationale, misconception, hint or own line; waiting and broken are still explained."""
     text = read(records.partial(), policy="line").text
