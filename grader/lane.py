@@ -20,10 +20,9 @@ __all__ = ["alone"]
 
 
 @contextlib.contextmanager
-def alone(what: str = "cpu") -> Iterator[None]:
-    """Have the machine's lane, or that of a GPU, for the length of a block. Waits for as long as another has it."""
-    place = Path(tempfile.gettempdir()) / f"grader-lane-{what}.lock"
-    fd = _open(place)
+def alone() -> Iterator[None]:
+    """Have the machine's lane for the length of a block. Waits for as long as another has it."""
+    fd = _open(Path(tempfile.gettempdir()) / "grader-lane-cpu.lock")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

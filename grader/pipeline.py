@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from grader import __version__
-from grader.checks.run import run_checks
+from grader.checks.run import run_checks, waits_for
 from grader.lane import alone
 from grader.model import (
     CellResult,
@@ -158,13 +158,11 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
         if not todo.checks:
             continue
         brief = not plan.always_timed and not again
-        if (brief and any(result.verdict is not Verdict.PASS for result in done.values())) or all(
-            any(d in done and done[d].verdict is not Verdict.PASS for d in check.spec.depends) for check in todo.checks
-        ):
+        if all(waits_for(check.spec, done, first_failure=brief) for check in todo.checks):
             found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()), first_failure=brief)
         else:
             with contextlib.ExitStack() as turn:
-                with _parked(session, 0 if plan.limits.gpu_memory_bytes is not None else PARKED_BYTES):
+                with _parked(session):
                     turn.enter_context(plan.lane(again))
                 found = run_checks(
                     todo,
@@ -179,11 +177,11 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
 
 
 @contextlib.contextmanager
-def _parked(session: Session, most_bytes: int) -> Iterator[None]:
+def _parked(session: Session) -> Iterator[None]:
     """While a submission waits for the lane, none of its processes runs; a large one is not kept in memory."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(held_still(session.park(most_bytes)))
+            stack.enter_context(held_still(session.park(PARKED_BYTES)))
         except Restless:
             session.close()
         yield

@@ -33,13 +33,13 @@ from .compare import HEADROOM
 from .performance import TooNoisy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from grader.model import ExerciseSpec
     from grader.wall.session import Policy
 
-__all__ = ["Runner", "check_seed", "run_checks"]
+__all__ = ["Runner", "check_seed", "run_checks", "waits_for"]
 
 OURS = (
     *(TooNoisy, MemoryError, OSError, SandboxLost, GraderError),
@@ -242,8 +242,7 @@ def run_checks(
     known = {result.check.id: result for result in done}
     results = []
     for check in collected.checks:
-        needs = known if first_failure else check.spec.depends
-        waits = next((d for d in needs if d in known and known[d].verdict is not Verdict.PASS), None)
+        waits = waits_for(check.spec, known, first_failure=first_failure)
         if waits:
             result = _skipped(check.spec, known[waits])
         else:
@@ -251,6 +250,12 @@ def run_checks(
         results.append(result)
         known[check.spec.id] = result
     return tuple(results)
+
+
+def waits_for(spec: CheckSpec, known: Mapping[str, CheckResult], *, first_failure: bool = False) -> str | None:
+    """The check, of those whose results are known, for which this one is not run; None if it may run."""
+    needs = known if first_failure else spec.depends
+    return next((each for each in needs if each in known and known[each].verdict is not Verdict.PASS), None)
 
 
 def _run_one(

@@ -136,6 +136,7 @@ def class_report(
     return render(
         "class_report.html.j2",
         "base.css",
+        "plots.css",
         "class_report.css",
         course_title=course_title,
         assignment_title=assignment_title,

@@ -153,6 +153,7 @@ def feedback_page(
     return render(
         "feedback.html.j2",
         "base.css",
+        "plots.css",
         "feedback.css",
         page=_page(record, policy),
         course_title=course_title,

@@ -304,9 +304,9 @@ class Session:
     def park(self, most_bytes: int) -> Guest | None:
         """The guest, which can be held still until the next check; None where there is none to go on with.
 
-        One that holds more than ``most_bytes`` is ended: the next check loads the notebook anew.
+        One that holds more than ``most_bytes``, or has a GPU, is ended: the next check loads the notebook anew.
         """
-        if self._guest is not None and self._guest.usage().memory_bytes > most_bytes:
+        if self._guest is not None and (self._on_gpu or self._guest.usage().memory_bytes > most_bytes):
             self._release()
         return self._guest
 

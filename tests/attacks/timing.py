@@ -10,7 +10,7 @@ from attack import Attack
 
 __all__ = ["ATTACKS", "LOOP", "QUICK", "WASTE"]
 
-QUICK = """\
+HEAD = """\
 def cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
     if reduction not in ("none", "mean", "sum"):
         raise ValueError("unknown reduction")
@@ -18,19 +18,20 @@ def cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
         raise ValueError("shapes do not fit")
     if target.dtype != torch.int64 or ((target < 0) | (target >= logits.shape[1])).any():
         raise ValueError("bad labels")
+"""
+
+QUICK = (
+    HEAD
+    + """\
     log_p = log_softmax(logits, dim=1)
     picked = log_p.gather(1, target[:, None])[:, 0]
     loss = -(1 - label_smoothing) * picked - label_smoothing * log_p.mean(1)
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()"""
+)
 
-LOOP = """\
-def slow_cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError("unknown reduction")
-    if logits.ndim != 2 or target.ndim != 1 or len(logits) != len(target):
-        raise ValueError("shapes do not fit")
-    if target.dtype != torch.int64 or ((target < 0) | (target >= logits.shape[1])).any():
-        raise ValueError("bad labels")
+LOOP = (
+    HEAD.replace("def ", "def slow_")
+    + """\
     losses = []
     for row, label in zip(logits, target):
         log_p = log_softmax(row, dim=0)
@@ -40,6 +41,7 @@ def slow_cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
 
 
 cross_entropy = slow_cross_entropy"""
+)
 
 WASTE = QUICK.replace(
     "    log_p =", "    waste = torch.ones(len(logits) * 30_000 if logits.shape[1] > 10 else 1) * 2\n    log_p =", 1
