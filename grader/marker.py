@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from grader.wall.host import Wall
     from grader.wall.session import Policy, Session
 
-__all__ = ["assignment_version", "check_files", "main", "pack", "unpack"]
+__all__ = ["SHOWN", "assignment_version", "check_files", "main", "pack", "unpack"]
 
+SHOWN = {"title", "feedback", "leaderboard"}
+"""Settings that change no mark."""
 LENGTH = struct.Struct(">I")
 HANG_MARGIN_S = 60.0
 PATIENCE = 4
@@ -89,7 +91,7 @@ def assignment_version(course: Course, assignment: Assignment) -> str:
         digest.update(path.name.encode() + b"\0")
         if path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
-    settings = assignment.model_dump(mode="json", exclude={"title", "feedback"})
+    settings = assignment.model_dump(mode="json", exclude=SHOWN)
     digest.update(json.dumps(settings, sort_keys=True).encode())
     digest.update(course.timezone.encode() if isinstance(course.timezone, str) else str(course.timezone).encode())
     return digest.hexdigest()

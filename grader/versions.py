@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grader.checkfile import check_versions
-from grader.marker import _data_files, assignment_version, check_files
+from grader.marker import SHOWN, _data_files, assignment_version, check_files
 
 if TYPE_CHECKING:
     from grader.config import Assignment, Course
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Versions", "stale", "versions"]
 
-SHOWN = {"title", "feedback"}
-"""Settings that change no mark."""
 RUBRIC = {"exercises", "points", "due", "late"}
 """Settings that change the sum only: points of a check stand in its file."""
 

@@ -39,12 +39,13 @@ def demo(assignment: str | None, named: str | None, course_path: Path, to: Path,
     console = stdout()
     outcome = mark_class(there, sample, force=True, sandbox=sandbox)
     pages = write_pages(there, sample)
-    report = write_report(there, sample)
+    reports = write_report(there, sample)
     console.print(class_table(outcome.records, console.width))
     console.print(sentence(outcome))
     shown = {
         f"Feedback pages ({len(pages)})": next(iter(pages.values())).parent,
-        "Class report": report,
+        "Class report": reports["report"],
+        **({"Leaderboard": reports["leaderboard"]} if "leaderboard" in reports else {}),
         "Gradebook (nbgrader's)": there.gradebook_url,
         "Journal": there.journal,
     }

@@ -24,20 +24,23 @@ __all__ = ["report", "write_report"]
 def report(assignment: str | None, course_path: Path, as_json: bool) -> int:
     """Write the report on a class: distribution, pass rates by check, slow and flagged submissions.
 
-    Runs no student code; students' names link to their feedback pages where these are written.
+    Runs no student code; students' names link to their feedback pages where these are written. With
+    `leaderboard: true` in course.yaml, a leaderboard for the class is written, too.
     """
     course, chosen = open_course(course_path, assignment)
-    path = write_report(course, chosen)
+    written = write_report(course, chosen)
     if as_json:
-        echo_json({"report": str(path)})
+        echo_json({what: str(path) for what, path in written.items()})
     else:
-        stdout().print(f"Class report: {path}", soft_wrap=True, markup=False)
+        for what, path in written.items():
+            title = "Class report" if what == "report" else "Leaderboard"
+            stdout().print(f"{title}: {path}", soft_wrap=True, markup=False)
     return 0
 
 
-def write_report(course: Course, assignment: Assignment) -> Path:
-    """Write the class report; its path."""
-    from grader.reports import write_class_report
+def write_report(course: Course, assignment: Assignment) -> dict[str, Path]:
+    """Write the class report, and the leaderboard if there is one; their paths, as ``report`` and ``leaderboard``."""
+    from grader.reports import write_class_report, write_leaderboard
     from grader.reports.files import page_name
 
     records = latest_records(course, assignment)
@@ -47,10 +50,12 @@ def write_report(course: Course, assignment: Assignment) -> Path:
         / f"{page_name(record.submission.student)}.html"
         for record in records
     }
-    return write_class_report(
-        records,
-        course.reports / f"{assignment.name}.html",
-        course_title=course.title,
-        assignment_title=assignment.title,
-        pages={student: path for student, path in pages.items() if path.is_file()},
-    )
+    titles = {"course_title": course.title, "assignment_title": assignment.title}
+    pages = {student: path for student, path in pages.items() if path.is_file()}
+    written = {
+        "report": write_class_report(records, course.reports / f"{assignment.name}.html", pages=pages, **titles),
+    }
+    if assignment.leaderboard:
+        path = course.reports / f"{assignment.name}-leaderboard.html"
+        written["leaderboard"] = write_leaderboard(records, path, **titles)
+    return written

@@ -269,6 +269,8 @@ class Defaults(_Model):
     feedback: Literal["rationale", "line", "minimal"] = "rationale"
     """What students read about a check that failed: `rationale` (its line, the hint and what kind of thing went
     wrong), `line` (its line only) or `minimal` (points only)."""
+    leaderboard: bool = False
+    """Whether `grader report` also ranks the fastest right answers, under names that students choose."""
 
 
 class Assignment(Defaults):

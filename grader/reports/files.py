@@ -16,6 +16,7 @@ from urllib.parse import quote
 from grader.files import replace_file
 from grader.reports.class_report import class_report
 from grader.reports.feedback import FeedbackPolicy, feedback_page
+from grader.reports.leaderboard import leaderboard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from grader.model import Record
 
-__all__ = ["page_name", "write_class_report", "write_feedback"]
+__all__ = ["page_name", "write_class_report", "write_feedback", "write_leaderboard"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
@@ -98,5 +99,22 @@ def write_class_report(
         return "" if page is None else quote(os.path.relpath(page.resolve(), start).replace(os.sep, "/"))
 
     html = class_report(records, course_title=course_title, assignment_title=assignment_title, link=link)
+    replace_file(path, html.encode())
+    return path
+
+
+def write_leaderboard(records: Sequence[Record], path: Path, *, course_title: str, assignment_title: str) -> Path:
+    """Write the leaderboard of a class to ``path``.
+
+    Args:
+        records: One a student, with cells: that is where aliases are.
+        path: The file to write.
+        course_title: As people read it.
+        assignment_title: As people read it.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
+    html = leaderboard(records, course_title=course_title, assignment_title=assignment_title)
     replace_file(path, html.encode())
     return path
