@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from tiny_class import grader, hand_in, journal_lines, lay_out, notebook
@@ -35,7 +37,7 @@ def scale(x, factor):
     return y
 """
 CLASS = {
-    "ada": {},
+    "ada": {"first": "leaderboard_alias = 'Countess'"},
     "ben": {"scale": SLOW},
     "cy": {"first": "kept = torch.ones(80_000_000)"},
     "dan": {"first": HOG},
@@ -54,6 +56,7 @@ def course(tmp_path_factory):
     settings = course / "course.yaml"
     settings.write_text(
         settings.read_text()
+        .replace("    points: 10", "    leaderboard: true\n    points: 10", 1)
         .replace("memory: 256 MiB", "memory: 1 GiB")
         .replace("points: 10", "points: 12")
         .replace("title: Scaling, points: 4", "title: Scaling, points: 6")
@@ -109,6 +112,17 @@ def test_the_record_keeps_what_was_measured(course):
     assert time["low"] <= time["value"] <= time["high"]
     assert time["machine"]["cores"] >= 1
     assert time["wall_s"] > 0
+
+
+def test_the_leaderboard_ranks_those_who_hold_the_races(course, verdicts):
+    """Under the alias that a notebook gives; whoever lost a race is not on it, and nobody's id is."""
+    done = grader(course, "report", "--json")
+    page = Path(json.loads(done.stdout)["leaderboard"]).read_text(encoding="utf-8")
+    holds_all = [student for student in CLASS if not missed(verdicts, student)]
+    assert page.count("<tr><td") == len(holds_all)
+    assert "<bdi>Countess</bdi>" in page
+    assert page.count(">unnamed<") == len(holds_all) - 1
+    assert not set(re.findall(r"\w+", page)) & CLASS.keys()
 
 
 def test_an_unchanged_class_is_not_timed_again(course):
