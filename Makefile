@@ -44,6 +44,8 @@ layers: setup
 bench: setup
 	$(BIN)/python benchmarks/class_of_20.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/overhead_real.py
+	$(BIN)/python benchmarks/performance_checks.py
 	$(BIN)/python benchmarks/hostile_class.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/growth.py
