@@ -60,7 +60,7 @@ def watching(console: Console, title: str, *, quiet: bool, events: bool = False)
 
 
 class _Way:
-    """One of the two ways, with a clock that runs only while it is gone."""
+    """One of the two ways, with a clock that runs only while somebody is on it."""
 
     def __init__(self) -> None:
         self.spent_s = 0.0
@@ -135,7 +135,7 @@ class _Pace:
                 self.held[student] = why_held(event.record)
 
     def _tick(self, now: float) -> None:
-        """Let the clock run of the way that is gone: nobody is at the untimed checks while the lane is open."""
+        """Let one of the clocks run: nobody is at the untimed checks while the lane is open."""
         if self.ready is not None:
             way = self.timed if self.timing or (self.waiting and not self.working) else self.untimed
             way.spent_s += now - self.ticked
