@@ -29,7 +29,7 @@ from grader.audit.trials import Trial, _submission
 from grader.config import load_course
 from grader.guest.shell import Shell
 from grader.jobs import MarkerProcess
-from grader.marker import _data_files, check_files
+from grader.marker import Step, _data_files, check_files
 from grader.model import Verdict
 from grader.notebook import read
 
@@ -93,11 +93,11 @@ def marked(marker: MarkerProcess, trials: Sequence[Trial], subject: Subject, che
         marker.hand(number, _submission(subject, trial), "benchmark", checks=list(checks))
     done = 0
     while done < len(trials):
-        _, record = marker.take()
-        if record is not None:
-            wrong = [each.check.id for each in record.checks if each.verdict is not Verdict.PASS]
+        _, news = marker.take()
+        if not isinstance(news, Step):
+            wrong = [each.check.id for each in news.checks if each.verdict is not Verdict.PASS]
             assert not wrong, wrong
-            assert len(record.checks) == len(checks)
+            assert len(news.checks) == len(checks)
             done += 1
     return (time.perf_counter() - started) / len(trials)
 

@@ -36,6 +36,7 @@ from grader import __version__
 from grader.errors import CourseError, GraderError, InternalError, SandboxUnavailable, UsageError
 from grader.jobs import AHEAD, Gone, MarkerProcess
 from grader.lanes import FORK_BYTES
+from grader.marker import Step
 
 if TYPE_CHECKING:
     from grader.config import Assignment, Course
@@ -109,9 +110,9 @@ class Node:
     def _listen(self) -> None:
         try:
             while True:
-                number, record = self._marker.take()
-                if record is not None:
-                    self._results.pop(number).set_result(record)
+                number, news = self._marker.take()
+                if not isinstance(news, Step):  # what has begun the driver says itself, and who is timed nobody
+                    self._results.pop(number).set_result(news)
         except (Gone, GraderError) as error:
             with self._lock:
                 self._gone = True
@@ -239,11 +240,11 @@ class Cluster:
         self._tasks[number] = _Task(submission, reason, more)
         self._place(number)
 
-    def take(self) -> tuple[int, Record | None]:
-        """Wait for news of a submission: that it is being marked (None), or its record."""
+    def take(self) -> tuple[int, Record | Step]:
+        """Wait for news of a submission: that it has begun, or its record."""
         while True:
             if self._news:
-                return self._news.popleft(), None
+                return self._news.popleft(), Step.BEGIN
             self._look()
             found = self._wait()
             if found is not None:

@@ -22,7 +22,7 @@ from grader.errors import InternalError, Place, RunInterrupted, UsageError
 from grader.gradebook.codec import load, load_cells, whole_text
 from grader.gradebook.journal import Journal
 from grader.lanes import lanes_for
-from grader.marker import LENGTH, pack, unpack
+from grader.marker import LENGTH, Step, pack, unpack
 from grader.revision import merged, now, rescored, revised, with_dependents
 from grader.submissions import Submission, find
 from grader.submissions import load as load_submission
@@ -100,8 +100,8 @@ class Marker(Protocol):
         """Hand over one submission."""
         ...
 
-    def take(self) -> tuple[int, Record | None]:
-        """Wait for news of a submission: that it is being marked (None), or its record."""
+    def take(self) -> tuple[int, Record | Step]:
+        """Wait for news of a submission: what it is at, or its record. Of the steps only ``BEGIN`` has to be told."""
         ...
 
 
@@ -110,13 +110,16 @@ class Event:
     """Something that happened in a run, for whoever shows progress."""
 
     kind: str
-    """``start`` (getting ready), ``ready``, ``begin`` (one submission), ``record``, ``end``."""
+    """``start`` (getting ready), ``ready``, ``end``; of one submission ``begin``, ``waiting``, ``timed``, ``record``.
+
+    Only who has timed checks waits for the lane, and is then timed. A cluster tells neither."""
     at_a_time: int = 0
     """With ``start``: submissions at the same time."""
     sums: int = 0
     """With ``start``: records that are only added up anew."""
     why: str = ""
-    """With ``start``: what allows no more at a time."""
+    """With ``start``: what allows no more at a time. With ``waiting``: ``lane`` (to be timed alone) or ``again`` (to be
+    timed a second time, because the machine was too noisy)."""
     student: str | None = None
     record: Record | None = None
     done: int = 0
@@ -384,12 +387,12 @@ class MarkerProcess:
         }
         self._send(order, submission.data)
 
-    def take(self) -> tuple[int, Record | None]:
-        """Wait for news of a submission: that it is being marked (None), or its record."""
+    def take(self) -> tuple[int, Record | Step]:
+        """Wait for news of a submission: what it is at, or its record."""
         header, message = self._receive()
         number = int(header["number"])
-        if header["is"] == "begin":
-            return number, None
+        if header["is"] != "record":
+            return number, Step(header["is"])
         end = LENGTH.size + LENGTH.unpack_from(message)[0]
         return number, replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
 
@@ -479,13 +482,15 @@ class Run:
                 submission = load_submission(job.student, job.place, self.assignment.name, self.course.root)
                 number += 1
                 self._hand(marker, number, job, submission)
-            at, record = marker.take()
+            at, news = marker.take()
             flying = self.working[at]
-            if record is None:
-                self.listener(self._event("begin", student=flying.submission.ref.student))
+            if isinstance(news, Step):
+                waits = news in (Step.LANE, Step.AGAIN)
+                kind, why = ("waiting", str(news)) if waits else (str(news), "")
+                self.listener(self._event(kind, student=flying.submission.ref.student, why=why))
                 continue
             del self.working[at]
-            kept = self._kept_with(flying, record)
+            kept = self._kept_with(flying, news)
             if kept is None:
                 number += 1
                 self._hand(marker, number, replace(flying.job, only=None), flying.submission)
@@ -523,8 +528,8 @@ class Run:
             record = _up_to_date(replace(again, rubric_sha256=self.current.rubric), self.current)
         return revised(before, record)
 
-    def _event(self, kind: str, *, student: str, record: Record | None = None) -> Event:
-        return Event(kind=kind, student=student, record=record, done=self.done, total=self.total)
+    def _event(self, kind: str, *, student: str, why: str = "", record: Record | None = None) -> Event:
+        return Event(kind=kind, student=student, why=why, record=record, done=self.done, total=self.total)
 
 
 def _wait_for(process: subprocess.Popen[bytes]) -> None:

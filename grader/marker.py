@@ -20,6 +20,7 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from grader.wall.host import Wall
     from grader.wall.session import Policy, Session
 
-__all__ = ["SHOWN", "assignment_version", "check_files", "main", "pack", "unpack"]
+__all__ = ["SHOWN", "Step", "assignment_version", "check_files", "main", "pack", "unpack"]
 
 SHOWN = {"title", "feedback", "leaderboard"}
 """Settings that change no mark."""
@@ -51,6 +52,19 @@ PATIENCE = 4
 """How often its time a submission's guest may be there on a busy machine, whoever has the word."""
 LONG_S = 20.0
 """A submission that takes longer no longer counts against the number at a time."""
+
+
+class Step(StrEnum):
+    """What a marker says of a submission until its record is there: the ``is`` of a message with its number."""
+
+    BEGIN = "begin"
+    """It is being marked; said once more when it is begun anew."""
+    LANE = "lane"
+    """Its timed checks wait for the lane."""
+    AGAIN = "again"
+    """The machine was too noisy: it waits for the lane once more, until the others are through."""
+    TIMED = "timed"
+    """It has the lane."""
 
 
 def pack(header: dict[str, Any], data: bytes = b"") -> bytes:
@@ -139,8 +153,8 @@ class Child:
     """Which of the run's sandboxes it uses."""
     began: float
     waited_from: float = 0.0
-    waits: str = ""
-    """``lane``: for the lane to be free; ``again``: for the end of the run, too, because the machine was too noisy."""
+    waits: Step | None = None
+    """``LANE``: for the lane to be free; ``AGAIN``: for the end of the run, too."""
 
 
 class Marker:
@@ -256,7 +270,6 @@ class Marker:
             self._open_lane(idle=idle)
             while self.waiting and not self.lane_open and self._has_room():
                 header, data = self.waiting.popleft()
-                self.link.send_bytes(pack({"is": "begin", "number": header["number"]}))
                 self._begin(header, data, plan)
             now = time.monotonic()
             for child in [each for each in self._running() if now > each.deadline]:
@@ -280,18 +293,22 @@ class Marker:
         """
         if self._running():
             return
-        lane = [child for child in self.children.values() if child.waits == "lane"]
+        lane = [child for child in self.children.values() if child.waits is Step.LANE]
         if not lane and idle:
             lane = [child for child in self.children.values() if child.waits]
         self.lane_open = bool(lane) and (self.lane_open or not self.waiting)
         if self.lane_open:
             child = lane[0]
-            child.waits = ""
+            child.waits = None
             child.deadline += time.monotonic() - child.waited_from
             with contextlib.suppress(OSError):
                 child.results.send_bytes(pack({"is": "go"}))
 
+    def _say(self, number: int, step: Step) -> None:
+        self.link.send_bytes(pack({"is": step, "number": number}))
+
     def _begin(self, header: dict[str, Any], data: bytes, plan: Plan) -> None:
+        self._say(header["number"], Step.BEGIN)
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -317,8 +334,12 @@ class Marker:
         except (EOFError, OSError):
             self._lost(child, plan, "the marking process ended before it had a result")
             return
-        if header["is"] == "wait":
-            child.waits, child.waited_from = header["for"], time.monotonic()
+        if header["is"] in (Step.LANE, Step.AGAIN):
+            child.waits, child.waited_from = Step(header["is"]), time.monotonic()
+            self._say(child.number, child.waits)
+            return
+        if header["is"] == Step.TIMED:
+            self._say(child.number, Step.TIMED)
             return
         if header["is"] == "reference":
             self._lend_reference(child, header["seed"], plan)
@@ -474,9 +495,10 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
     @contextlib.contextmanager
     def lane(again: bool) -> Iterator[None]:
         """Wait for this run's turn, then for other runs on this machine."""
-        results.send_bytes(pack({"is": "wait", "for": "again" if again else "lane"}))
+        results.send_bytes(pack({"is": Step.AGAIN if again else Step.LANE}))
         results.recv_bytes()
         with contextlib.nullcontext() if "only" in header else alone():
+            results.send_bytes(pack({"is": Step.TIMED}))
             yield
 
     def reference(seed: int, _policy: Policy | None) -> Wall:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from grader.audit.generic import KINDS, wrapping
 from grader.errors import InternalError
 from grader.jobs import AHEAD, Gone, MarkerProcess
+from grader.marker import Step
 from grader.model import SubmissionRef
 from grader.submissions import Submission
 
@@ -169,10 +170,10 @@ def run(
                     }
                     marker.hand(number, _submission(subject, trial), "audit", **more)
                     flying += 1
-                number, record = marker.take()
-                if record is not None:
+                number, news = marker.take()
+                if not isinstance(news, Step):
                     flying -= 1
-                    records[number] = record
+                    records[number] = news
                     progress(len(records), trials[number].name)
     except Gone:
         raise InternalError("the marker process ended", remedy="run the same command again") from None

@@ -46,7 +46,9 @@ __all__ = ["regrade"]
     type=click.Choice([verdict.value for verdict in Verdict], case_sensitive=False),
     help="Only checks with this verdict.",
 )
-@click.option("--reason", required=True, metavar="TEXT", help="Why: kept in the journal and on every changed record.")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="Why: kept on each changed record and told to its student."
+)
 @click.option("--yes", is_flag=True, help="Write the changes without asking.")
 @click.option("--sandbox", type=click.Choice(["auto", "bubblewrap", "docker", "none"]), help="Overrides course.yaml.")
 @click.option("--seed", type=int, help="Run seed: the same one replays marks exactly.")

@@ -16,12 +16,14 @@ from grader.reports import text
 from grader.reports.notebook_view import NotebookView, RaisedHere, cell_anchor, notebook_view, shows_cell
 from grader.reports.pages import render
 from grader.reports.plots import measurement_plot
-from grader.reports.verdicts import VerdictWords, words_for
+from grader.reports.verdicts import WORDS, VerdictWords, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from markupsafe import Markup
+
+    from grader.model import Change, Revision
 
 __all__ = ["FeedbackPolicy", "Shown", "feedback_page", "shown"]
 
@@ -106,6 +108,36 @@ class _Exercise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Changed:
+    """A check that said something else in a later marking."""
+
+    anchor: str | None
+    """None when the assignment has it no more."""
+    line: str
+    before: VerdictWords | None
+    """None: there was no such check."""
+    after: VerdictWords | None
+    earned_before: float
+    earned_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Revised:
+    """A later marking that changed the mark."""
+
+    at: str | None
+    before: float | None
+    """The score; None while it was on hold."""
+    after: float | None
+    reason: str
+    quoted: bool
+    """Whether the reason is in an instructor's own words."""
+    checks: tuple[_Changed, ...]
+    folded: bool
+    """Whether there are so many that they are shown when asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """What a student may know of a mark, wherever it is told; texts in it are still untrusted."""
 
@@ -127,6 +159,10 @@ class _Page:
     pending: float
     summary: str
     notices: tuple[_Notice, ...]
+    revised: tuple[_Revised, ...]
+    """The latest first."""
+    has_other_score: bool
+    """Whether one of them changed the score, not only what it is made of."""
     exercises: tuple[_Exercise, ...]
     steps: tuple[tuple[str, float], ...]
     notebook: NotebookView
@@ -187,6 +223,8 @@ def _page(record: Record, policy: FeedbackPolicy) -> _Page:
         pending=pending,
         summary=view.summary,
         notices=view.notices,
+        revised=tuple(_revised(record, revision, policy) for revision in reversed(record.revisions)),
+        has_other_score=any(each.score_before != each.score_after for each in record.revisions),
         exercises=view.exercises,
         steps=view.steps,
         notebook=notebook_view(
@@ -253,6 +291,47 @@ def _notices(record: Record, pending: float) -> Iterable[_Notice]:
             title=f"{text.points_text(pending)} {'point is' if pending == 1 else 'points are'} still open",
             text="A part of this assignment is read by a person. Those points are added once that is done.",
         )
+
+
+_REASONS = {
+    "asked": "Your instructor had it marked again.",
+    "assignment changed": "The assignment was changed, so your work was marked again.",
+    "checks changed": "Checks of this assignment were changed, so they were run on your work again.",
+    "due date or rubric changed": "The due date or the worth of something was changed, and the points added up anew.",
+    "was held": "Something had broken on our side, so your work was marked again.",
+}
+"""What the grader itself gives as a reason; everything else an instructor wrote."""
+_FOLDED = 5
+"""More changed checks than this are folded."""
+
+
+def _revised(record: Record, revision: Revision, policy: FeedbackPolicy) -> _Revised:
+    checks = () if policy == "minimal" else tuple(_changed(record, change) for change in revision.changes)
+    return _Revised(
+        at=text.date_text(revision.at),
+        before=revision.score_before,
+        after=revision.score_after,
+        reason=_REASONS.get(revision.reason, revision.reason.strip()),
+        quoted=revision.reason not in _REASONS,
+        checks=checks,
+        folded=len(checks) > _FOLDED,
+    )
+
+
+def _changed(record: Record, change: Change) -> _Changed:
+    """A change in a student's words. An id is never shown: what is no check any more has no sentence either."""
+    now = next((result for result in record.checks if result.check.id == change.check), None)
+    after = None if change.after is None else WORDS[change.after]
+    if now is not None and now.verdict is change.after:
+        after = words_for(now)
+    return _Changed(
+        anchor=None if now is None else _anchor(now),
+        line="A check that is no longer part of this assignment" if now is None else now.check.line,
+        before=None if change.before is None else WORDS[change.before],
+        after=after,
+        earned_before=change.earned_before,
+        earned_after=change.earned_after,
+    )
 
 
 def _exercises(record: Record, policy: FeedbackPolicy) -> Iterable[_Exercise]:

@@ -47,8 +47,8 @@ CLASS = {
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    """A class whose scale is timed in two checks, marked once."""
+def marked(tmp_path_factory):
+    """A class whose scale is timed in two checks, marked once, and what ``--events`` told."""
     course = lay_out(tmp_path_factory.mktemp("timed"))
     checks = course / "solutions" / "tiny" / "test_hidden.py"
     text = checks.read_text().replace("import check, close, contract", "import check, close, contract, holds, race")
@@ -65,10 +65,17 @@ def course(tmp_path_factory):
     )
     for student, answers in CLASS.items():
         hand_in(course, student, notebook(**answers))
-    done = grader(course, "grade", "--json", "--seed", 3)
+    done = grader(course, "grade", "--events", "--seed", 3)
     assert done.returncode == 0, done.stderr
-    assert (json.loads(done.stdout)["marked"], json.loads(done.stdout)["held"]) == (len(CLASS), 0)
-    return course
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (events[-1]["marked"], events[-1]["held"]) == (len(CLASS), 0)
+    return course, events
+
+
+@pytest.fixture(scope="module")
+def course(marked):
+    """The class."""
+    return marked[0]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +106,20 @@ def test_who_is_slow_or_wasteful_loses_that_check(verdicts):
 def test_what_is_computed_after_the_reply_is_not_there(verdicts):
     """A thread that goes on computing leaves a wrong answer."""
     assert missed(verdicts, "flo")
+
+
+def test_who_waits_to_be_timed_is_told(marked):
+    """Each begins, waits for the lane, is timed and has a record; the lane is one student's until they leave it."""
+    events = [event for event in marked[1] if "student" in event]
+    for student in ("ada", "cy", "dan"):
+        own = [(event["event"], event.get("why")) for event in events if event["student"] == student]
+        assert own[:3] == [("begin", None), ("waiting", "lane"), ("timed", None)]
+        assert own[-2:] == [("timed", None), ("record", None)]
+    in_lane = None
+    for event in events:
+        if in_lane is not None:
+            assert event["student"] == in_lane
+        in_lane = event["student"] if event["event"] == "timed" else None
 
 
 def test_the_record_keeps_what_was_measured(course):

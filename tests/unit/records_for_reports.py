@@ -13,6 +13,7 @@ from functools import cache
 
 from grader.model import (
     CellResult,
+    Change,
     CheckResult,
     CheckSpec,
     ExerciseScore,
@@ -22,6 +23,7 @@ from grader.model import (
     Output,
     Record,
     RecordStatus,
+    Revision,
     ScoreStep,
     SubmissionRef,
     Timing,
@@ -305,6 +307,23 @@ def partial() -> Record:
     return record("grace", "Grace Hopper", results=results, flags=flags, penalty=0.1, cells=(*cells, slow, failed))
 
 
+def revised() -> Record:
+    """Some of everything, and the mark has changed three times: the due date, an instructor's word, an edited check."""
+    one = Change(check="kl_corner_cases", before=Verdict.PASS, after=Verdict.MISSING, earned_before=4.0)
+    history = (
+        Revision(at="2025-05-05T08:00:00+00:00", reason="due date or rubric changed", score_before=38.2, score_after=39.7,
+                 changes=()),
+        Revision(at="2025-05-06T10:15:00+00:00", reason="The limit on time was too tight for the machines in the lab.",
+                 score_before=39.7, score_after=51.3, changes=(
+            Change(check="softmax_values", before=Verdict.TIMEOUT, after=Verdict.PASS, earned_after=5.0),
+            Change(check="gradients_values", before=Verdict.TIMEOUT, after=Verdict.RAISED),
+            Change(check="secret_id_of_a_check", before=Verdict.FAIL, after=None))),
+        Revision(at="2025-05-07T09:30:00+00:00", reason="checks changed", score_before=51.3, score_after=47.7,
+                 changes=(one,)),
+    )  # fmt: skip
+    return replace(partial(), revisions=history, marked_at=history[-1].at)
+
+
 def held() -> Record:
     """A check of ours broke."""
     results = {
@@ -370,8 +389,10 @@ def hostile(server: str = "http://127.0.0.1:9") -> Record:
         CellResult(index=3, cell_type=f"{evil}", source=evil, status=f"{evil}"),
     )  # fmt: skip
     name = f"\u202eevE {evil}\x00 " + "e\u0301\u0302\u0303" * 200
+    change = Change(check=evil, before=None, after=Verdict.FAIL)
+    again = Revision(at=evil, reason=f"{evil} {unseen}", score_before=None, score_after=1.0, changes=(change,) * 9)
     made = record(f"../{evil}", name, results=results, cells=cells, flags=(Flag(id=f"f{evil}", text=f"{evil} {unseen}"),),
-                  message=f"{evil} {unseen}")  # fmt: skip
+                  message=f"{evil} {unseen}", revisions=(again,))  # fmt: skip
     return replace(made, submission=replace(made.submission, received_at=evil))
 
 

@@ -296,9 +296,95 @@ def test_the_rate_is_that_of_the_last_submissions(monkeypatch):
         clock[0] += 60 if number < 40 else 2
         pace.note(Event(kind="record", student="b", record=record("b"), done=number + 1, total=200))
     assert pace.rate() == "30/min, 3 min left"
-    assert pace.now() == "zoe (42 min)"
+    assert pace.now() == "marking zoe (42 min)"
     clock[0] += 100
     assert pace.rate() == "15/min, 7 min left"
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """How a class of four, half of it marked beside one another and all of it timed, looks at some seconds."""
+    from grader.cli import progress as module
+
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    pace = module._Pace("x")
+
+    def tell(at, kind, student=None, *, done=0, why=""):
+        clock[0] = at
+        made = record(student) if kind == "record" else None
+        pace.note(Event(kind=kind, student=student, why=why, record=made, done=done, total=4))
+        return pace.now(), pace.rate(), pace.steps()
+
+    tell(0, "start")
+    tell(10, "ready")
+    return tell
+
+
+def test_who_waits_for_the_lane_is_counted_and_not_called_marked(told):
+    """Untimed checks first, then one at a time: who is at what; no time left is named before one was timed."""
+    told(10, "begin", "ada")
+    assert told(10, "begin", "ben") == ("marking ada, ben", "", 0)
+    assert told(14, "waiting", "ada", why="lane") == ("1 waits to be timed; marking ben (4 s)", "", 0.5)
+    told(14, "begin", "cy")
+    told(18, "waiting", "ben", why="lane")
+    told(18, "begin", "dan")
+    told(20, "waiting", "cy", why="lane")
+    assert told(22, "waiting", "dan", why="lane") == ("4 wait to be timed", "", 2)
+    assert told(24, "timed", "ada") == ("3 wait to be timed; timing ada", "", 2)
+    # three seconds each through the untimed checks; two seconds until the lane was had, and five in it
+    assert told(29, "record", "ada", done=1) == ("3 wait to be timed", "6.0/min, 21 s left", 2.5)
+    told(29, "timed", "ben")
+    assert told(33, "waiting", "ben", done=1, why="again")[0] == "2 wait to be timed; 1 to be timed again"
+    told(33, "timed", "cy", done=1)
+    told(34, "record", "cy", done=2)
+    told(34, "timed", "dan", done=2)
+    assert told(34, "record", "dan", done=3) == ("1 to be timed again", "10/min, 3 s left", 3.5)
+    assert told(36, "timed", "ben", done=3)[0] == "timing ben"
+    assert told(37, "record", "ben", done=4)[0::2] == ("", 4)
+
+
+def test_the_time_left_is_that_of_both_ways(told):
+    """Those who have yet to begin are thought to be timed as often as those before them, as slowly as those."""
+    told(10, "begin", "ada")
+    told(12, "waiting", "ada", why="lane")
+    told(12, "timed", "ada")
+    assert told(22, "record", "ada", done=1)[1] == "5.0/min, 36 s left"  # three, two and ten seconds each
+    told(22, "begin", "ben")
+    assert told(24, "record", "ben", done=2)[1] == "8.6/min, 14 s left"  # every other one is timed
+
+
+def test_who_is_begun_anew_while_waiting_is_marked_again(told):
+    """A submission whose guest was lost is no longer said to wait."""
+    told(10, "begin", "ada")
+    told(11, "waiting", "ada", why="lane")
+    assert told(12, "begin", "ada")[::2] == ("marking ada", 0)
+    told(13, "waiting", "ada", why="lane")
+    told(14, "timed", "ada")
+    assert told(15, "begin", "ada")[0] == "marking ada"
+
+
+def test_who_waits_is_told_in_lines_and_in_events(capsys, monkeypatch):
+    """A log counts those that wait for the lane; a program is told of each, with the reason."""
+    from grader.cli import progress as module
+
+    monkeypatch.setattr(module, "PLAIN_EVERY_S", 0.0)
+    events = [
+        Event(kind="ready", total=1),
+        Event(kind="begin", student="ada", total=1),
+        Event(kind="waiting", student="ada", why="lane", total=1),
+        Event(kind="timed", student="ada", total=1),
+        Event(kind="record", student="ada", record=record("ada"), done=1, total=1),
+    ]
+    console = Console(file=io.StringIO(), width=70)
+    for each in (False, True):
+        with watching(console, "x", quiet=each, events=each) as listener:
+            for event in events:
+                listener(event)
+    assert console.file.getvalue().splitlines()[0] == "0/1 marked; 1 waits to be timed"
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["ready", "begin", "waiting", "timed", "record"]
+    assert [(line["student"], line.get("why")) for line in lines[2:4]] == [("ada", "lane"), ("ada", None)]
 
 
 def test_events_are_json_lines(capsys):

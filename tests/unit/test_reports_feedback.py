@@ -21,6 +21,7 @@ TITLES = {"course_title": "Deep Learning", "assignment_title": "Softmax regressi
 EVERY = {
     "full": records.full_marks,
     "partial": records.partial,
+    "revised": records.revised,
     "held": records.held,
     "broken file": records.broken_file,
     "nothing written": records.nothing_written,
@@ -173,6 +174,50 @@ def test_score_steps_add_up_to_the_score():
     """Every step is listed with its sign, then the score."""
     text = read(records.partial()).text
     assert "Handed in 1 day late: 10 % off −5.3 Your score 47.7" in text
+
+
+def test_a_changed_mark_says_when_why_and_what():
+    """The latest first: date, scores, the instructor's reason quoted, each changed check by its line, never its id."""
+    page = read(records.revised())
+    section = page.text.partition("Your mark has changed")[2].partition("Marks by exercise")[0]
+    first, second, third = re.split(r"(?=51\.3 → 47\.7|39\.7 → 51\.3|38\.2 → 39\.7)", section)[1:]
+    assert first.startswith("51.3 → 47.7 points 7 May 2025, 09:30 (UTC) Checks of this assignment were changed")
+    assert "The KL divergence is ∞ where q is 0 and p is not. Passed → Not found 4 → 0 points" in first
+    assert "6 May 2025, 10:15 (UTC) Your instructor: The limit on time was too tight" in second
+    assert "along the dimension that is asked for. Ran out of time → Passed 0 → 5 points" in second
+    assert "to 1e-9. Ran out of time → Not written yet A check" in second
+    assert "A check that is no longer part of this assignment Not right yet → gone" in second
+    assert third.strip().endswith("the worth of something was changed, and the points added up anew.")
+    assert "secret_id_of_a_check" not in page.source
+    assert "Your mark has changed" not in read(records.partial()).text
+
+
+def test_a_changed_mark_under_other_policies():
+    """``line`` shows what ``rationale`` does; ``minimal`` only dates, scores and reasons."""
+    assert "Ran out of time → Passed" in read(records.revised(), policy="line").text
+    text = read(records.revised(), policy="minimal").text
+    assert "39.7 → 51.3 points 6 May 2025, 10:15 (UTC) Your instructor: The limit on time was too tight" in text
+    assert "Ran out of time →" not in text
+    assert "no longer part" not in text
+
+
+def test_a_mark_that_was_or_is_on_hold_says_so():
+    """A record that was held and is not any more has no score before; with the same score, it is not called changed."""
+    (first, *_) = records.revised().revisions
+    was = replace(first, reason="was held", score_before=None)
+    assert "On hold → 39.7 points" in read(replace(records.partial(), revisions=(was,))).text
+    now = replace(first, score_after=None)
+    assert "38.2 → on hold" in read(replace(records.held(), revisions=(now,))).text
+    same = read(replace(records.partial(), revisions=(replace(first, score_after=38.2),))).text
+    assert "Your work was marked again 38.2 points, as before" in same
+    assert "Your mark has changed" not in same
+
+
+def test_many_changed_checks_are_folded():
+    """More than five are shown when asked for."""
+    page = read(records.hostile())
+    assert "9 checks changed" in page.text
+    assert len(read(records.revised()).of("details")) == len(read(records.partial()).of("details"))
 
 
 def test_measurements_are_shown_and_said():
