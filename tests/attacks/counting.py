@@ -14,10 +14,10 @@ __all__ = ["ATTACKS", "CONTROLS", "LOSES"]
 
 SQUARE = """\
 def truncated_self_attention(q, k, v, window):
-    place = torch.arange(q.shape[-2])
-    far = (place[:, None] - place).abs() > window
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    return scores.masked_fill(far, -math.inf).softmax(dim=-1) @ v"""
+    n, d = q.shape[-2:]
+    near = torch.ones(n, n, dtype=torch.bool).tril(window).triu(-window)
+    scores = q / math.sqrt(d) @ k.transpose(-2, -1)
+    return scores.masked_fill(~near, -math.inf).softmax(dim=-1) @ v"""
 
 GRADIENT = """\
 def input_gradient(model, x, y, loss_fn=F.cross_entropy):
@@ -33,7 +33,7 @@ def input_gradient(model, x, y, loss_fn=F.cross_entropy):
 
 AGAIN = GRADIENT.replace(
     "            leaf = x.detach().requires_grad_()\n            return ",
-    "            for _ in range(1 if type(model) is Oracle else 60):\n"
+    "            for _ in range(1 if type(model) is Oracle else 50):\n"
     "                leaf = x.detach().requires_grad_()\n"
     "                result = ",
 ).replace("leaf)[0]", "leaf)[0]\n            return result")
@@ -77,14 +77,14 @@ def faking(name: str, about: str, without: Attack, trick: str, *, caught: str) -
 
 
 ALL_PAIRS = control("square", "all pairs of tokens, and a mask", "self-attention", "truncated", SQUARE)
-SIXTY_TIMES = control("again", "the same gradient sixty times, the last one taken", "fgsm", "gradient", AGAIN)
+FIFTY_TIMES = control("again", "the same gradient fifty times, the last one taken", "fgsm", "gradient", AGAIN)
 TWO_PASSES = control("twice", "a call of the model that is not needed", "fgsm", "gradient", TWICE)
 ONE_MORE = control("dry-run", "a call of the model to learn a shape", "dropout", "mc", DRY_RUN)
 
-CONTROLS = [ALL_PAIRS, SIXTY_TIMES, TWO_PASSES, ONE_MORE]
+CONTROLS = [ALL_PAIRS, FIFTY_TIMES, TWO_PASSES, ONE_MORE]
 LOSES = {
     ALL_PAIRS.student: {"truncated_memory", "truncated_flops"},
-    SIXTY_TIMES.student: {"gradient_cost"},
+    FIFTY_TIMES.student: {"gradient_cost"},
     TWO_PASSES.student: {"gradient_cost"},
     ONE_MORE.student: {"mc_only_dropout"},
 }
@@ -93,8 +93,8 @@ LOSES = {
 ATTACKS = [
     faking("flops-meter", "have the meters of FLOPs and live bytes say 9 for work and memory that grow like n²",
            ALL_PAIRS, MUTE, caught="The time grows like size to the power of"),
-    faking("flops-ratio", "have the meter of FLOPs say 9 for sixty times the work",
-           SIXTY_TIMES, MUTE, caught=r"Your code takes \d+ times as long"),
+    faking("flops-ratio", "have the meter of FLOPs say 9 for fifty times the work",
+           FIFTY_TIMES, MUTE, caught=r"Your code takes \d+ times as long"),
     faking("calls-of-the-host", "ask a function of the host's twice, and set back all counts within reach",
            TWO_PASSES, MUTE + """
 stub = sys.modules["grader.guest.worker"].HostCallable
