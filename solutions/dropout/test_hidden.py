@@ -783,6 +783,17 @@ def flags_around(student, given, x, flags, fails_at):
     return model.calls, {name: module.training for name, module in model.named_modules()}, error, grad_mode
 
 
+@probe
+def asking(student, function, x, n_samples):
+    """A prediction by a model that asks a function of the host's."""
+
+    class Asking(torch.nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    return student.mc_dropout_predict(Asking(), x, n_samples)
+
+
 NAMES = ("", "first", "norm", "inner", "inner.0", "inner.1", "inner.1.0", "last")
 SOME_FLAGS = (
     dict.fromkeys(NAMES, True),
@@ -816,6 +827,12 @@ def test_mc_only_dropout(student, given, rng):
     mean, std = student.mc_dropout_predict(layer.eval(), x, 2)
     close(mean, 3 * x, what="the mean for a model that is a dropout layer itself")
     close(std, x.abs(), what="the standard deviation for a model that is a dropout layer itself")
+    # The list of calls above is kept in the student's process. These are counted here.
+    counted = spy(lambda x: counted.calls * x)
+    mean, _ = asking(student, counted, x, 3)
+    if (counted.calls, counted.samples) != (3, 3 * len(x)):
+        fail("The model was not called n_samples times.", kind="cost")
+    close(mean, 2 * x, what="the mean for a model whose outputs are once, twice and three times its input")
 
 
 @check("mc", points=2, hint="Note the flag of every module before, and put each back; model.train() is too coarse.")
@@ -863,7 +880,8 @@ def test_mc_no_grad(student, given, rng):
     """Autograd is off during the calls, and the results require no grad, even if input and parameters do."""
     x = nonzero(rng, 3, 4).requires_grad_()
     calls, *_ = flags_around(student, given, x, SOME_FLAGS[0], 0)
-    close([grad for _, grad in calls], [False] * 3, what="the list that says whether autograd was recording")
+    if any(grad for _, grad in calls):
+        fail("Autograd was recording during a call of the model.", kind="gradient")
     model = given.NoisyNet(given.stand_in(student.Dropout, [0.5]), given.stand_in(student.StandardDropout, [0.5]))
     for result in student.mc_dropout_predict(model.double(), x, 3):
         if result.requires_grad:

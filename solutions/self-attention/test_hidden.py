@@ -682,7 +682,7 @@ def test_truncated_flops(student, reference, rng):
     few, many = (cost(student, rng, n, 8).flops for n in (512, 2048))
     if many > few * 4**1.25:
         fail("The number of FLOPs grows faster than the number of tokens.", kind="cost")
-    grows(*windowed(student, reference), lambda n: (*exactly(rng, n), 8), sizes=(512, 1024, 2048), at_most=1.6)
+    grows(*windowed(student, reference), lambda n: (*exactly(rng, n), 8), sizes=(1024, 2048, 4096), at_most=1.6)
 
 
 @check("truncated", points=1, hint="Loop over the 2w + 1 offsets, or over blocks of tokens, not over single tokens.")

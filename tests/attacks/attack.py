@@ -14,7 +14,6 @@ __all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "softmax-regression"
-RELEASED = ROOT / "assignments" / NAME / f"{NAME}.ipynb"
 SECRET = "s3cret-of-the-host"  # planted in the grader's environment, to be looked for in records
 
 NAIVE = """\
@@ -53,6 +52,8 @@ class Attack:
     name: str
     about: str
     """What it tries, as a clause."""
+    assignment: str = NAME
+    """What it hands in. In another one than the class's own, only its answers stand in the released notebook."""
     before: str = ""
     """A cell above the answers."""
     after: str = ""
@@ -86,22 +87,24 @@ class Attack:
         if self.put is not None:
             self.put(own, data)
             return
-        (own / NAME).mkdir()
-        (own / NAME / f"{NAME}.ipynb").write_bytes(data)
+        (own / self.assignment).mkdir()
+        (own / self.assignment / f"{self.assignment}.ipynb").write_bytes(data)
 
     def data(self, **facts: str) -> bytes:
         """The file that is handed in; ``{{course}}`` in a cell becomes the course's folder on the host."""
         if self.raw is not None:
             return self.raw
-        text = notebook({**HONEST, **dict(self.answers)}, before=self.before, after=self.after)
+        answers = {**(HONEST if self.assignment == NAME else {}), **dict(self.answers)}
+        text = notebook(answers, before=self.before, after=self.after, assignment=self.assignment)
         for name, value in facts.items():
             text = text.replace("{{" + name + "}}", value)
         return text.encode()
 
 
-def cells(answers: dict[str, str], *, before: str = "", after: str = "") -> dict[str, Any]:
+def cells(answers: dict[str, str], *, before: str = "", after: str = "", assignment: str = NAME) -> dict[str, Any]:
     """The released notebook with answers, and cells around them, as JSON."""
-    content: dict[str, Any] = json.loads(RELEASED.read_text(encoding="utf-8"))
+    released = ROOT / "assignments" / assignment / f"{assignment}.ipynb"
+    content: dict[str, Any] = json.loads(released.read_text(encoding="utf-8"))
     for cell in content["cells"]:
         answer = answers.get(cell["metadata"].get("exercise"))
         if answer is not None and cell["cell_type"] == "code":
@@ -117,6 +120,6 @@ def code_cell(source: str) -> dict[str, Any]:
     return {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
 
 
-def notebook(answers: dict[str, str], *, before: str = "", after: str = "") -> str:
+def notebook(answers: dict[str, str], *, before: str = "", after: str = "", assignment: str = NAME) -> str:
     """The same as text."""
-    return json.dumps(cells(answers, before=before, after=after))
+    return json.dumps(cells(answers, before=before, after=after, assignment=assignment))

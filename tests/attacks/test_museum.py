@@ -2,7 +2,8 @@
 
 All attackers hand in to one class, beside honest students. The class is marked once, by the command line in a process of
 its own, and each test then asks the same four things: the score is that of the same notebook without the trick; nothing
-outside the submission has changed; the batch went on; the record says what happened.
+outside the submission has changed; the batch went on; the record says what happened. Attacks on the meters that this
+class's assignment does not have hand in to other assignments of the same course, each with its control.
 
 ``MUSEUM_SANDBOX=docker`` marks the class in containers instead, and ``MUSEUM_NUMBERS=46,47`` lets only these numbers of
 the list hand in, beside the controls: the tests of the docker sandbox run this file so.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -24,6 +26,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+import counting
 import forging
 import packing
 import poisoning
@@ -56,10 +59,12 @@ pytestmark = [
 
 ALL: list[Attack] = [
     *(*reading.ATTACKS, *forging.ATTACKS, *resources.ATTACKS, *packing.ATTACKS, *poisoning.ATTACKS),
-    *timing.ATTACKS,
+    *(*timing.ATTACKS, *counting.ATTACKS),
 ]
 ATTACKS = [attack for attack in ALL if attack.number in NUMBERS or not NUMBERS]
 FAIR = [attack for attack in ALL_FAIR if attack.number in NUMBERS or not NUMBERS]
+ASSIGNMENTS = tuple(dict.fromkeys([NAME, *(attack.assignment for attack in ATTACKS)]))
+"""The class's own, and others in which something is tried."""
 FULL = 30.0
 """The points of the three exercises that the controls answer."""
 CONTROLS = {
@@ -69,6 +74,8 @@ CONTROLS = {
     "honest-slow": {**HONEST, "cross_entropy": timing.LOOP},
     "honest-wasteful": {**HONEST, "cross_entropy": timing.WASTE},
 }
+ELSEWHERE = [control for control in counting.CONTROLS if control.assignment in ASSIGNMENTS]
+"""Controls in other assignments, honest at too high a cost."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,8 @@ class Class:
         return repr(record) + self.cells[student].decode()
 
     def page(self, student: str) -> str:
-        return (self.folder / "feedback" / NAME / f"{page_name(student)}.html").read_text(encoding="utf-8")
+        assignment = self.records[student].submission.assignment
+        return (self.folder / "feedback" / assignment / f"{page_name(student)}.html").read_text(encoding="utf-8")
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -128,21 +136,23 @@ class Tags(HTMLParser):
 def marked(tmp_path_factory: pytest.TempPathFactory) -> Class:
     """Everybody hands in, and the class is marked by the command."""
     folder = tmp_path_factory.mktemp("museum") / "course"
-    for part in ("assignments", "solutions"):
-        shutil.copytree(ROOT / part / NAME, folder / part / NAME, ignore=shutil.ignore_patterns("class", "wrong"))
+    for part in (f"{kind}/{name}" for kind in ("assignments", "solutions") for name in ASSIGNMENTS):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("class", "wrong"))
     shutil.copy(ROOT / "course.yaml", folder)
     submitted = folder / "submitted"
     for student, answers in CONTROLS.items():
         (submitted / student / NAME).mkdir(parents=True)
         (submitted / student / NAME / f"{NAME}.ipynb").write_text(notebook(answers), encoding="utf-8")
-    for attack in (*ATTACKS, *FAIR):
+    for attack in (*ATTACKS, *FAIR, *ELSEWHERE):
         attack.hand_in(submitted / attack.student, course=str(folder))
     packing.stray(submitted)
     before = tree(folder)
     line = [sys.executable, "-c", "from grader.cli import main; main()"]
     environment = {**os.environ, "GRADER_SECRET_TOKEN": SECRET}
     said = ""
-    for command in (["grade", NAME, "--seed", "20261121", "--sandbox", SANDBOX], ["feedback", NAME], ["report", NAME]):
+    grading = ["--seed", "20261121", "--sandbox", SANDBOX]
+    for verb, name in itertools.product(("grade", "feedback", "report"), ASSIGNMENTS):
+        command = [verb, name, *(grading if verb == "grade" else [])]
         done = subprocess.run(
             [*line, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -209,6 +219,15 @@ def test_the_controls_of_performance(marked: Class) -> None:
     assert {name for name in quick if earned["honest-wasteful"][name] < quick[name]} == {"cross_entropy_memory"}
 
 
+@pytest.mark.parametrize("control", ELSEWHERE, ids=ids(ELSEWHERE))
+def test_the_controls_of_meters(marked: Class, control: Attack) -> None:
+    """Honest work that costs too much loses exactly the checks of that cost, among those of its exercise."""
+    answered = {exercise for exercise, _ in control.answers}
+    checks = [each for each in marked.records[control.student].checks if each.check.exercise in answered]
+    lost = {each.check.id for each in checks if each.earned < each.check.points}
+    assert lost == counting.LOSES[control.student] < {each.check.id for each in checks}
+
+
 def test_the_batch_goes_on(marked: Class) -> None:
     """Everybody has a record and a mark in the gradebook, and nobody is held.
 
@@ -246,7 +265,7 @@ def test_nothing_outside_has_changed(marked: Class) -> None:
 def test_pages_and_terminal_are_clean(marked: Class) -> None:
     """No page has a script or loads anything; nothing that was printed steers a terminal."""
     pages = [*(marked.folder / "feedback").rglob("*.html"), *(marked.folder / "reports").rglob("*.html")]
-    assert len(pages) == len(marked.records) + 1
+    assert len(pages) == len(marked.records) + len(ASSIGNMENTS)
     for page in pages:
         found = Tags()
         found.feed(page.read_text(encoding="utf-8"))
@@ -273,6 +292,6 @@ def test_exported_marks_calculate_nothing(marked: Class, tmp_path: Path) -> None
 def test_every_attack_of_the_list_is_here() -> None:
     """All numbers of the list."""
     assert {attack.number for attack in [*ALL, *ALL_FAIR]} == set(range(1, 61))
-    names = [attack.student for attack in [*ALL, *ALL_FAIR]]
+    names = [attack.student for attack in [*ALL, *ALL_FAIR, *counting.CONTROLS]]
     assert len(set(names)) == len(names)
     assert all(json.loads(attack.data(course="/x")) for attack in ALL if attack.raw is None)

@@ -1,0 +1,127 @@
+"""Attacks on what is counted: FLOPs and calls, in the assignments whose checks count them.
+
+The guest counts FLOPs, and can say what it likes of them; the host's clock stands behind. Calls of a function of the
+host's are counted where it runs, on the host. Each control answers one exercise rightly and at too high a cost; each
+attack is a control's answer with a trick below it.
+"""
+
+from __future__ import annotations
+
+from attack import Attack
+from timing import MUTE
+
+__all__ = ["ATTACKS", "CONTROLS", "LOSES"]
+
+SQUARE = """\
+def truncated_self_attention(q, k, v, window):
+    n, d = q.shape[-2:]
+    near = torch.ones(n, n, dtype=torch.bool).tril(window).triu(-window)
+    scores = q / math.sqrt(d) @ k.transpose(-2, -1)
+    return scores.masked_fill(~near, -math.inf).softmax(dim=-1) @ v"""
+
+GRADIENT = """\
+def input_gradient(model, x, y, loss_fn=F.cross_entropy):
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            return torch.autograd.grad(loss_fn(model(leaf), y), leaf)[0]
+    finally:
+        for module, training in modes:
+            module.training = training"""
+
+AGAIN = GRADIENT.replace(
+    "            leaf = x.detach().requires_grad_()\n            return ",
+    "            for _ in range(1 if type(model) is Oracle else 50):\n"
+    "                leaf = x.detach().requires_grad_()\n"
+    "                result = ",
+).replace("leaf)[0]", "leaf)[0]\n            return result")
+
+TWICE = GRADIENT.replace("            leaf =", "            model(x)\n            leaf =")
+
+DRY_RUN = """\
+def mc_dropout_predict(model, x, n_samples):
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in flags:
+            module.training = isinstance(module, (Dropout, StandardDropout))
+        with torch.no_grad():
+            shape = model(x).shape
+            samples = torch.stack([model(x) for _ in range(n_samples)]).reshape(n_samples, *shape)
+    finally:
+        for module, flag in flags:
+            module.training = flag
+    return samples.mean(0), samples.std(0, correction=0)"""
+
+
+def control(name: str, about: str, assignment: str, exercise: str, answer: str) -> Attack:
+    """An honest answer to one exercise of an assignment."""
+    return Attack(
+        number=35, name=name, folder=f"honest-{name}", about=about, assignment=assignment, answers=((exercise, answer),)
+    )
+
+
+def faking(name: str, about: str, without: Attack, trick: str, *, caught: str) -> Attack:
+    """A control's answer with a trick below it; ``caught`` is what the student is told."""
+    ((exercise, answer),) = without.answers
+    return Attack(
+        number=35,
+        name=name,
+        about=about,
+        assignment=without.assignment,
+        answers=((exercise, f"{answer}\n\n{trick}"),),
+        beside=without.student,
+        record=(caught,),
+    )
+
+
+ALL_PAIRS = control("square", "all pairs of tokens, and a mask", "self-attention", "truncated", SQUARE)
+FIFTY_TIMES = control("again", "the same gradient fifty times, the last one taken", "fgsm", "gradient", AGAIN)
+TWO_PASSES = control("twice", "a call of the model that is not needed", "fgsm", "gradient", TWICE)
+ONE_MORE = control("dry-run", "a call of the model to learn a shape", "dropout", "mc", DRY_RUN)
+
+CONTROLS = [ALL_PAIRS, FIFTY_TIMES, TWO_PASSES, ONE_MORE]
+LOSES = {
+    ALL_PAIRS.student: {"truncated_memory", "truncated_flops"},
+    FIFTY_TIMES.student: {"gradient_cost"},
+    TWO_PASSES.student: {"gradient_cost"},
+    ONE_MORE.student: {"mc_only_dropout"},
+}
+"""Control → the checks that it loses, of the exercise that it answers."""
+
+ATTACKS = [
+    faking("flops-meter", "have the meters of FLOPs and live bytes say 9 for work and memory that grow like n²",
+           ALL_PAIRS, MUTE, caught="The time grows like size to the power of"),
+    faking("flops-ratio", "have the meter of FLOPs say 9 for fifty times the work",
+           FIFTY_TIMES, MUTE, caught=r"Your code takes \d+ times as long"),
+    faking("calls-of-the-host", "ask a function of the host's twice, and set back all counts within reach",
+           TWO_PASSES, MUTE + """
+stub = sys.modules["grader.guest.worker"].HostCallable
+ask = stub.__call__
+def once(self, *args, **kwargs):
+    try:
+        return ask(self, *args, **kwargs)
+    finally:
+        self.calls, self.samples = 1, len(args[0])
+stub.__call__, stub.calls, stub.samples = once, 1, 6
+count = Oracle.forward
+def forward(self, x):
+    answer = count(self, x)
+    self.calls = self.function.calls = 1
+    return answer
+Oracle.forward = forward
+""", caught="One call of the model with all samples is enough"),
+    faking("calls-of-the-guest", "strike a call off the list that the given network keeps beside the student's code",
+           ONE_MORE, """
+predict = mc_dropout_predict
+def mc_dropout_predict(model, x, n_samples):
+    before = len(getattr(model, "calls", ()))
+    try:
+        return predict(model, x, n_samples)
+    finally:
+        if len(getattr(model, "calls", ())) > before + n_samples:
+            del model.calls[before]
+""", caught="The model was not called n_samples times"),
+]  # fmt: skip
+"""Each is right, and earns what its control earns."""
