@@ -33,16 +33,17 @@ def forbidden_uses(notebook: Notebook, names: Mapping[str, Iterable[str]]) -> li
     everywhere = set.intersection(*patterns.values()) if patterns else set()
     aliases: dict[str, str] = {}
     own: set[str] = set()
-    trees = [(cell, module) for cell in notebook.code if (module := tree(cell.source)) is not None]
-    for _, module in trees:
-        for node in ast.walk(module):
-            aliases.update(_imported(node))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    walked = [(cell, list(ast.walk(module))) for cell in notebook.code if (module := tree(cell.source)) is not None]
+    for _, nodes in walked:
+        for node in nodes:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                aliases.update(_imported(node))
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 own.add(node.name)
     flags: list[Flag] = []
-    for cell, module in trees:
+    for cell, nodes in walked:
         forbidden = patterns.get(cell.exercise, everywhere)
-        for line, name in sorted(set(_uses(module, aliases, own))):
+        for line, name in sorted(set(_uses(nodes, aliases, own))):
             if len(flags) < _MAX_FLAGS and (found := _forbidden(name, forbidden)) is not None:
                 flags.append(
                     Flag(
@@ -54,7 +55,7 @@ def forbidden_uses(notebook: Notebook, names: Mapping[str, Iterable[str]]) -> li
     return flags
 
 
-def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
+def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
     """``import torch.nn.functional as F`` -> ``F``: ``torch.nn.functional``."""
     if isinstance(node, ast.Import):
         for alias in node.names:
@@ -62,13 +63,13 @@ def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
                 yield alias.asname, alias.name
             else:
                 yield alias.name.split(".")[0], alias.name.split(".")[0]
-    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+    elif node.module and not node.level:
         for alias in node.names:
             yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
-def _uses(module: ast.Module, aliases: dict[str, str], own: set[str]) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(module):
+def _uses(nodes: list[ast.AST], aliases: dict[str, str], own: set[str]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         if isinstance(node, ast.Attribute):
             chain = _chain(node)
             root = chain[0] if chain else ""
