@@ -16,6 +16,7 @@ import argparse
 import os
 import socket
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -142,16 +143,20 @@ def measure(subject: Subject, submissions: int, rounds: int) -> dict[str, list[f
                     found.setdefault(what, []).append(marked(marker, trials, subject, names))
 
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
-        for path in _data_files(subject.assignment):
+        given = subject.assignment.folder / "given.py"
+        for path in [*_data_files(subject.assignment), *([given] if given.is_file() else [])]:
             place = Path(folder) / path.relative_to(subject.assignment.folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes())
         here = Path.cwd()
         os.chdir(folder)
+        sys.path.insert(0, folder)  # as in Jupyter
         try:
             collecting(files, subject.assignment.specs, use)
         finally:
             os.chdir(here)
+            sys.path.remove(folder)
+            sys.modules.pop("given", None)
     return found
 
 
