@@ -8,10 +8,11 @@ python=${PYTHON:-python3}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 say() { echo "[$1/3] $2"; }
 # constraints.txt is complete, so nothing is left to resolve: an old pip would take ten minutes for that.
-# torch alone first: its exact version is a CPU build where one is offered, and nothing may then replace it.
+# torch first: its exact version is a CPU build where one is offered, and nothing may then replace it. Elsewhere it brings
+# gigabytes of CUDA along, which constraints.txt does not name: so here pip asks torch itself what it needs.
 torch=$(grep -E '^torch==' constraints.txt)
-say 1 "$torch (a few hundred MB the first time)"
-pip install --no-deps "$torch"
+say 1 "$torch (a few hundred MB the first time, gigabytes where only the build for GPUs is offered)"
+pip install --constraint constraints.txt "$torch"
 say 2 "the other packages"
 pip install --no-deps --requirement constraints.txt
 pip install --no-deps --editable .
