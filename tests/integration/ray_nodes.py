@@ -1,8 +1,8 @@
 """A Ray cluster of several nodes on this machine, in a process of its own: ``python ray_nodes.py NODES``.
 
 Beside these nodes there is a head, which has no core to mark on. Prints the address when all are up. A line ``kill``
-on stdin waits for a node that is marking and kills it, with everything on it, as a machine that loses its power; the end
-of stdin ends the cluster, and every process of it.
+on stdin waits for a node that is marking and kills it, with everything on it, as a machine that loses its power; the
+end of stdin ends the cluster, and every process of it.
 """
 
 import contextlib
