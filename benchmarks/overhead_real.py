@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING
 from light.classroom import ROOT, activate, machine
 
 from grader.audit.subject import Subject
-from grader.audit.trials import Trial, _submission
+from grader.audit.trials import Trial, submission_of
 from grader.config import load_course
 from grader.guest.shell import Shell
 from grader.jobs import MarkerProcess
-from grader.marker import Step, _data_files, check_files
+from grader.marker import Step, check_files, data_files
 from grader.model import Verdict
 from grader.notebook import read
 
@@ -51,6 +51,7 @@ def bare(subject: Subject, collected: Collected, seed: int) -> float:
     from grader.guest.wire import Channel
     from grader.guest.worker import Worker
     from grader.wall.host import Wall
+    from grader.wall.session import prepare
 
     cells = [cell for cell in read(subject.notebook()).cells if cell.cell_type == "code" and not cell.skip]
     given = subject.assignment.folder / "given.py"
@@ -70,10 +71,7 @@ def bare(subject: Subject, collected: Collected, seed: int) -> float:
             wall.request("given", [source])
 
         def open_wall(seed: int, policy: Policy | None) -> Wall:
-            wall.request("seed", [seed])
-            wall.request(
-                "policy", [[], [], ""] if policy is None else [list(policy.names), list(policy.ops), policy.instead]
-            )
+            prepare(wall, seed, policy)
             return wall
 
         results = run_checks(collected, open_wall, seed)
@@ -91,7 +89,7 @@ def marked(marker: MarkerProcess, trials: Sequence[Trial], subject: Subject, che
     """Seconds a submission for a class in the sandbox."""
     started = time.perf_counter()
     for number, trial in enumerate(trials):
-        marker.hand(number, _submission(subject, trial), "benchmark", checks=list(checks))
+        marker.hand(number, submission_of(subject, trial), "benchmark", checks=list(checks))
     done = 0
     while done < len(trials):
         _, news = marker.take()
@@ -144,7 +142,7 @@ def measure(subject: Subject, submissions: int, rounds: int) -> dict[str, list[f
 
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
         given = subject.assignment.folder / "given.py"
-        for path in [*_data_files(subject.assignment), *([given] if given.is_file() else [])]:
+        for path in [*data_files(subject.assignment), *([given] if given.is_file() else [])]:
             place = Path(folder) / path.relative_to(subject.assignment.folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes())

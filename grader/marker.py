@@ -100,7 +100,7 @@ def assignment_version(course: Course, assignment: Assignment) -> str:
     digest = hashlib.sha256()
     folder = assignment.folder
     paths = [path for path, _ in check_files(assignment)]
-    paths += [assignment.solution_path, *_data_files(assignment), folder / "given.py", assignment.notebook_path]
+    paths += [assignment.solution_path, *data_files(assignment), folder / "given.py", assignment.notebook_path]
     for path in paths:
         digest.update(path.name.encode() + b"\0")
         if path.is_file():
@@ -111,7 +111,8 @@ def assignment_version(course: Course, assignment: Assignment) -> str:
     return digest.hexdigest()
 
 
-def _data_files(assignment: Assignment) -> list[Path]:
+def data_files(assignment: Assignment) -> list[Path]:
+    """What an assignment lays beside the notebook, in its folder ``data``."""
     folder = assignment.folder / "data"
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
@@ -222,7 +223,7 @@ class Marker:
                     released=read_released(course, assignment),
                     given=given.read_text(encoding="utf-8") if given.is_file() else None,
                     files={
-                        str(path.relative_to(assignment.folder)): path.read_bytes() for path in _data_files(assignment)
+                        str(path.relative_to(assignment.folder)): path.read_bytes() for path in data_files(assignment)
                     },
                     sandbox=sandbox,
                     limits=limits,

@@ -148,6 +148,7 @@ def check_notebook(path: Path, exercise: str | None) -> tuple[list[tuple[int, st
 def _run(wall: Wall, file: Path, exercise: str | None, given: str | None) -> tuple[CheckResult, ...]:
     from grader.checks.collect import CheckFile, Collected, collecting
     from grader.checks.run import run_checks
+    from grader.wall.session import prepare
 
     found: list[CheckResult] = []
 
@@ -157,9 +158,7 @@ def _run(wall: Wall, file: Path, exercise: str | None, given: str | None) -> tup
 
         def open_wall(seed: int, policy: Policy | None) -> Wall:
             wall.extend(CHECK_S)
-            wall.request("seed", [seed])
-            plain = [[], [], ""] if policy is None else [list(policy.names), list(policy.ops), policy.instead]
-            wall.request("policy", plain)
+            prepare(wall, seed, policy)
             return wall
 
         found.extend(run_checks(collected, open_wall, random.SystemRandom().getrandbits(32)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grader.checkfile import check_versions
-from grader.marker import SHOWN, _data_files, assignment_version, check_files
+from grader.marker import SHOWN, assignment_version, check_files, data_files
 
 if TYPE_CHECKING:
     from grader.config import Assignment, Course
@@ -36,7 +36,7 @@ class Versions:
 def versions(course: Course, assignment: Assignment) -> Versions:
     """What is in the assignment's folders and in course.yaml now. Raises CourseError when a check file is missing."""
     setting = hashlib.sha256()
-    paths = [assignment.solution_path, *_data_files(assignment)]
+    paths = [assignment.solution_path, *data_files(assignment)]
     for path in [*paths, assignment.folder / "given.py", assignment.notebook_path]:
         setting.update(path.name.encode() + b"\0")
         if path.is_file():

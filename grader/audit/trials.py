@@ -168,7 +168,7 @@ def run(
                         "always_timed": trial.always_timed,
                         "named": trial.named,
                     }
-                    marker.hand(number, _submission(subject, trial), "audit", **more)
+                    marker.hand(number, submission_of(subject, trial), "audit", **more)
                     flying += 1
                 number, news = marker.take()
                 if not isinstance(news, Step):
@@ -180,7 +180,8 @@ def run(
     return [records[number] for number in range(len(trials))]
 
 
-def _submission(subject: Subject, trial: Trial) -> Submission:
+def submission_of(subject: Subject, trial: Trial) -> Submission:
+    """What a trial hands in."""
     ref = SubmissionRef(
         student=trial.name,
         name=trial.name,

@@ -30,7 +30,7 @@ def demo(assignment: str | None, named: str | None, course_path: Path, to: Path,
     """Mark the sample class of ASSIGNMENT in the sandbox and show where marks, pages and report lie."""
     from grader.cli.feedback import write_pages
     from grader.cli.grade import mark_class, sentence
-    from grader.cli.report import write_report
+    from grader.cli.report import TITLES, write_report
     from grader.cli.table import class_table
 
     course, chosen = open_course(course_path, named or assignment)
@@ -44,8 +44,7 @@ def demo(assignment: str | None, named: str | None, course_path: Path, to: Path,
     console.print(sentence(outcome))
     shown = {
         f"Feedback pages ({len(pages)})": next(iter(pages.values())).parent,
-        "Class report": reports["report"],
-        **({"Leaderboard": reports["leaderboard"]} if "leaderboard" in reports else {}),
+        **{TITLES[what]: path for what, path in reports.items()},
         "Gradebook (nbgrader's)": there.gradebook_url,
         "Journal": there.journal,
     }

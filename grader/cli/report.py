@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from grader.config import Assignment, Course
 
-__all__ = ["report", "write_report"]
+__all__ = ["TITLES", "report", "write_report"]
+
+TITLES = {"report": "Class report", "leaderboard": "Leaderboard"}
 
 
 @click.command()
@@ -33,13 +35,12 @@ def report(assignment: str | None, course_path: Path, as_json: bool) -> int:
         echo_json({what: str(path) for what, path in written.items()})
     else:
         for what, path in written.items():
-            title = "Class report" if what == "report" else "Leaderboard"
-            stdout().print(f"{title}: {path}", soft_wrap=True, markup=False)
+            stdout().print(f"{TITLES[what]}: {path}", soft_wrap=True, markup=False)
     return 0
 
 
 def write_report(course: Course, assignment: Assignment) -> dict[str, Path]:
-    """Write the class report, and the leaderboard if there is one; their paths, as ``report`` and ``leaderboard``."""
+    """Write the class report, and the leaderboard if there is one; their paths, by key of ``TITLES``."""
     from grader.reports import write_class_report, write_leaderboard
     from grader.reports.files import page_name
 

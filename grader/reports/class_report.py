@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-__all__ = ["class_report"]
+__all__ = ["class_report", "exercises_of"]
 
 _SLOWEST = 10
 _NAMED = 40
@@ -127,7 +127,7 @@ def class_report(
         A whole document; under 1 MB for 2 000 students.
     """
     ordered = sorted(records, key=lambda record: (_name(record).casefold(), record.submission.student))
-    exercises = _exercises(ordered)
+    exercises = exercises_of(ordered)
     students = [_student(record, exercises, link) for record in ordered]
     pairs = list(zip(ordered, students, strict=True))
     final = [record for record in ordered if not record.is_held and record.score is not None]
@@ -160,8 +160,8 @@ def _name(record: Record) -> str:
     return text.display_name(record.submission.name, record.submission.student, limit=48)
 
 
-def _exercises(records: Sequence[Record]) -> tuple[ExerciseSpec, ...]:
-    """In order of first appearance."""
+def exercises_of(records: Sequence[Record]) -> tuple[ExerciseSpec, ...]:
+    """The exercises of a class, in order of first appearance."""
     found: dict[str, ExerciseSpec] = {}
     for record in records:
         for score in record.exercises:

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 from grader.model import Record, Verdict
 from grader.notebook.names import tree
 from grader.reports import text
+from grader.reports.class_report import exercises_of
 from grader.reports.pages import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from grader.model import ExerciseSpec
 
 __all__ = ["ALIAS", "alias", "leaderboard"]
 
@@ -56,10 +55,9 @@ def leaderboard(records: Sequence[Record], *, course_title: str, assignment_titl
         assignment_title: As people read it.
     """
     raced = {record.submission.student: _ratios(record) for record in records}
-    ranked = [record for record in records if raced[record.submission.student]]
-    ids = sorted({exercise for ratios in raced.values() for exercise in ratios})
-    exercises = _exercises(records, ids)
-    complete = [record for record in ranked if len(raced[record.submission.student]) == len(ids)]
+    ids = {exercise for ratios in raced.values() for exercise in ratios}
+    exercises = tuple(exercise for exercise in exercises_of(records) if exercise.id in ids)
+    complete = [record for record in records if ids and raced[record.submission.student].keys() == ids]
     aliases = _aliases(records)
     entries = []
     for record in complete:
@@ -103,7 +101,7 @@ def alias(record: Record) -> str | None:
         for statement in module.body if module is not None else ():
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(chosen))) if name == ALIAS:
-                    found = text.display_name(chosen, "\0", limit=_LONGEST)
+                    found = text.display_name(chosen, limit=_LONGEST)
     return None if found == text.display_name("") else found
 
 
@@ -137,12 +135,6 @@ def _ratios(record: Record) -> dict[str, list[float]]:
             if each.kind == "time" and math.isfinite(each.value) and each.value > 0:
                 found.setdefault(result.check.exercise, []).append(each.value)
     return found
-
-
-def _exercises(records: Sequence[Record], ids: Sequence[str]) -> tuple[ExerciseSpec, ...]:
-    """In the order of the course."""
-    known = {score.exercise.id: score.exercise for record in records for score in record.exercises}
-    return tuple(exercise for key, exercise in known.items() if key in ids)
 
 
 def _rounded(ratio: float) -> float:

@@ -71,6 +71,17 @@ class Policy:
     ops: tuple[str, ...] = ()
     instead: str = ""
 
+    @property
+    def plain(self) -> list[Any]:
+        """As it goes over the wall."""
+        return [list(self.names), list(self.ops), self.instead]
+
+
+def prepare(wall: Wall, seed: int, policy: Policy | None) -> None:
+    """Make a notebook that is no copy ready for one check: seeded, and nothing forbidden but by this policy."""
+    wall.request("seed", [seed])
+    wall.request("policy", (policy or Policy()).plain)
+
 
 @dataclass(slots=True)
 class Session:
@@ -245,7 +256,6 @@ class Session:
         """
         if self._out_of_time():
             raise OutOfTime("All the time that a submission may take was used up before this check.")
-        plain = None if policy is None else [list(policy.names), list(policy.ops), policy.instead]
         for _ in range(3):
             if self._check is not None and self._check is self._base:
                 self._release()
@@ -257,20 +267,20 @@ class Session:
                 while not self._start():
                     if self.restarts > 2 * MAX_RESTARTS:
                         raise SandboxLost("the notebook cannot be loaded again")
-            wall = self._fork(seed, plain) if self._forks else self._whole(seed, plain)
+            wall = self._fork(seed, policy) if self._forks else self._whole(seed, policy)
             if wall is not None:
                 self._check = wall
                 wall.extend(Budget.wall(self.budget.check_s), self.budget.check_s)
                 return wall
         raise SandboxLost("the notebook cannot be copied for a check")
 
-    def _fork(self, seed: int, policy: list[Any] | None) -> Wall | None:
+    def _fork(self, seed: int, policy: Policy | None) -> Wall | None:
         base = self._base
         assert base is not None
         ours, theirs = socket.socketpair()
         try:
             base.extend(20.0)
-            options = {"seed": seed, "policy": policy}
+            options = {"seed": seed, "policy": policy and policy.plain}
             answer, _ = base.request("fork", options=options, fd=theirs.fileno())
         except StudentFault as fault:
             ours.close()
@@ -287,15 +297,13 @@ class Session:
         self.remarks.append(f"the notebook {why}, so it was loaded anew for each check")
         return None
 
-    def _whole(self, seed: int, policy: list[Any] | None) -> Wall | None:
+    def _whole(self, seed: int, policy: Policy | None) -> Wall | None:
         """Without forks: the freshly loaded notebook itself serves one check."""
         base = self._base
         assert base is not None
         try:
             base.extend(20.0)
-            base.request("seed", [seed])
-            if policy is not None:
-                base.request("policy", policy)
+            prepare(base, seed, policy)
         except StudentFault:
             self._release()
             return None

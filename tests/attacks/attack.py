@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook"]
+__all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook", "wrong_variant"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "softmax-regression"
@@ -99,6 +99,12 @@ class Attack:
         for name, value in facts.items():
             text = text.replace("{{" + name + "}}", value)
         return text.encode()
+
+
+def wrong_variant(assignment: str, name: str) -> str:
+    """The code of a wrong variant, without what it says to an audit."""
+    text = (ROOT / "solutions" / assignment / "wrong" / f"{name}.py").read_text(encoding="utf-8")
+    return text.split('"""', 2)[2].strip()
 
 
 def cells(answers: dict[str, str], *, before: str = "", after: str = "", assignment: str = NAME) -> dict[str, Any]:

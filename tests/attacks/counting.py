@@ -7,7 +7,7 @@ attack is a control's answer with a trick below it.
 
 from __future__ import annotations
 
-from attack import Attack
+from attack import Attack, wrong_variant
 from timing import MUTE
 
 __all__ = ["ATTACKS", "CONTROLS", "LOSES"]
@@ -19,40 +19,15 @@ def truncated_self_attention(q, k, v, window):
     scores = q / math.sqrt(d) @ k.transpose(-2, -1)
     return scores.masked_fill(~near, -math.inf).softmax(dim=-1) @ v"""
 
-GRADIENT = """\
-def input_gradient(model, x, y, loss_fn=F.cross_entropy):
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
-            return torch.autograd.grad(loss_fn(model(leaf), y), leaf)[0]
-    finally:
-        for module, training in modes:
-            module.training = training"""
-
-AGAIN = GRADIENT.replace(
-    "            leaf = x.detach().requires_grad_()\n            return ",
+TWICE = wrong_variant("fgsm", "gradient_two_passes")
+AGAIN = TWICE.replace(
+    "            model(x)\n            leaf = x.detach().requires_grad_()\n            return ",
     "            for _ in range(1 if type(model) is Oracle else 50):\n"
     "                leaf = x.detach().requires_grad_()\n"
     "                result = ",
 ).replace("leaf)[0]", "leaf)[0]\n            return result")
 
-TWICE = GRADIENT.replace("            leaf =", "            model(x)\n            leaf =")
-
-DRY_RUN = """\
-def mc_dropout_predict(model, x, n_samples):
-    flags = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in flags:
-            module.training = isinstance(module, (Dropout, StandardDropout))
-        with torch.no_grad():
-            shape = model(x).shape
-            samples = torch.stack([model(x) for _ in range(n_samples)]).reshape(n_samples, *shape)
-    finally:
-        for module, flag in flags:
-            module.training = flag
-    return samples.mean(0), samples.std(0, correction=0)"""
+DRY_RUN = wrong_variant("dropout", "mc_dry_run")
 
 
 def control(name: str, about: str, assignment: str, exercise: str, answer: str) -> Attack:
