@@ -516,14 +516,14 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
         from grader.checks.compare import HEADROOM
 
         HEADROOM.measured = True
-        only = set(header["only"])
-        timed = plan.collected.timed.checks
+        only, enough = set(header["only"]), header["enough"]
+        collected = plan.collected.of(only)
         plan = replace(
             plan,
             exercises=tuple(exercise for exercise in plan.exercises if exercise.id in only),
-            collected=plan.collected.of(only),
+            collected=collected,
             seed=header["seed"],
-            always_timed=header["always_timed"] or bool({check.spec.id for check in timed} & set(header["named"])),
+            enough=None if enough is None else collected.needed_by(enough),
         )
     if "checks" in header:  # marked again: these only, ``grader.revision`` puts them among those that are kept
         kept = tuple(check for check in plan.collected.checks if check.spec.id in header["checks"])

@@ -168,7 +168,7 @@ class CheckResult:
     """A sentence for the student on what kind of thing went wrong. Safe to show."""
     kind: str | None = None
     """shape, dtype, value, gradient, mutation, alias, randomness, side-effect, error, not-implemented,
-    forbidden, cost, missing, crash, time, memory, dependency, …"""
+    forbidden, cost, missing, crash, time, memory, dependency, left out, …"""
     misconception: str | None = None
     """The known wrong idea that the result equals, in words for the student."""
     student_cell: int | None = None

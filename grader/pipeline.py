@@ -87,8 +87,8 @@ class Plan:
     hardware: Hardware = field(default_factory=Hardware)
     reference: Callable[[int, Policy | None], Wall] | None = None
     """Gives a wall to a fresh copy of the solution, which timed checks race against."""
-    always_timed: bool = True
-    """Whether timed checks are run after others have failed; an audit may know enough of a wrong answer then."""
+    enough: frozenset[str] | None = None
+    """As for ``run_checks``: an audit may know enough of a wrong answer when a check has failed."""
     lane: Callable[[bool], AbstractContextManager[None]] = lambda _again: alone()
     """Waits until the machine is this submission's alone; told whether it is for the second time."""
 
@@ -112,7 +112,9 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
         except SandboxLost as lost:
             return broken(submission, plan, f"sandbox: {lost}", reason)
         loaded = time.monotonic()
-        results = _timed(plan, session, run_checks(plan.collected.untimed, session.for_check, plan.seed))
+        results = _timed(
+            plan, session, run_checks(plan.collected.untimed, session.for_check, plan.seed, enough=plan.enough)
+        )
     ended = time.monotonic()
     timing = Timing(
         cells_s=loaded - started,
@@ -157,9 +159,9 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
             todo = replace(todo, checks=tuple(check for check in todo.checks if done[check.spec.id].kind == "noisy"))
         if not todo.checks:
             continue
-        brief = not plan.always_timed and not again
-        if all(waits_for(check.spec, done, first_failure=brief) for check in todo.checks):
-            found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()), first_failure=brief)
+        enough = None if again else plan.enough
+        if all(waits_for(check.spec, done, enough) for check in todo.checks):
+            found = run_checks(todo, _nobody, plan.seed, done=tuple(done.values()), enough=enough)
         else:
             with contextlib.ExitStack() as turn:
                 with _parked(session):
@@ -171,6 +173,7 @@ def _timed(plan: Plan, session: Session, results: tuple[CheckResult, ...]) -> tu
                     done=tuple(done.values()),
                     open_reference=plan.reference,
                     last_try=again,
+                    enough=enough,
                 )
         done |= {result.check.id: result for result in found}
     return tuple(done[spec.id] for spec in plan.collected.specs)

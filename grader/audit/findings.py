@@ -413,9 +413,10 @@ def _failed(result: CheckResult) -> bool:
 
 
 def _lost(record: Record) -> tuple[str, ...]:
-    """Exercises that did not get all that checks can give."""
-    return tuple(
-        score.exercise.id
-        for score in record.exercises
-        if score.earned < score.exercise.points - score.exercise.manual_points - 1e-9
-    )
+    """Exercises that did not get all that the checks can give that were run."""
+    short = {
+        result.check.exercise
+        for result in record.checks
+        if result.earned < result.check.points - 1e-9 and result.kind != "left out"
+    }
+    return tuple(score.exercise.id for score in record.exercises if score.exercise.id in short)

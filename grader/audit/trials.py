@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grader.audit.generic import KINDS, wrapping
+from grader.audit.variants import Variant
 from grader.errors import InternalError
 from grader.jobs import AHEAD, Gone, MarkerProcess
 from grader.marker import Step
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 
     from grader.audit.mutants import Mutant
     from grader.audit.subject import Subject
-    from grader.audit.variants import Variant
     from grader.model import Record
 
 __all__ = ["Generic", "Trial", "planned", "run"]
+
+TRIES = 5
+"""How often a wrong variant is timed at most, where the machine is too noisy to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +50,8 @@ class Trial:
     seed: int
     about: str | Variant | Generic | Mutant
     """``reference``, ``starter``, or what was changed."""
-    always_timed: bool = True
-    """As in ``grader.pipeline.Plan``."""
-    named: tuple[str, ...] = ()
-    """Checks that are to be run in any case."""
+    enough: tuple[str, ...] | None = None
+    """None: all checks are run. Otherwise these, and others only until one has failed."""
 
 
 def planned(
@@ -60,8 +62,8 @@ def planned(
     Args:
         subject: the assignment.
         seeds: the right answers are marked with each, everything else with the first.
-        quick: of a wrong variant, run only the checks of exercises that it says it breaks, and timed ones only if it
-            names one or all others pass, of a mutant too; wrap only whole exercises.
+        quick: of a wrong variant, run only the checks that it names (where it breaks one exercise and names no
+            misconception), of a mutant only those up to the first that fails; wrap only whole exercises.
         mutants: also mutate the solution.
         only: the variants whose name holds this text, and nothing else but the reference.
     """
@@ -88,8 +90,7 @@ def planned(
                     only=checks,
                     seed=first,
                     about=variant,
-                    always_timed=not quick,
-                    named=variant.caught_by,
+                    enough=variant.caught_by if quick and not (variant.told or variant.also_breaks) else None,
                 )
             )
     if only is not None:
@@ -104,7 +105,7 @@ def planned(
                 only=(mutant.exercise,),
                 seed=first,
                 about=mutant,
-                always_timed=not quick,
+                enough=() if quick else None,
             )
             for mutant in subject.mutants()
         ]
@@ -157,27 +158,35 @@ def run(
     try:
         with MarkerProcess(order) as marker:
             marker.ready()
-            waiting = iter(enumerate(trials))
+            waiting = deque(range(len(trials)))
+            tries = [0] * len(trials)
             flying = 0
             while len(records) < len(trials):
-                while flying < lanes + AHEAD and (following := next(waiting, None)) is not None:
-                    number, trial = following
-                    more = {
-                        "only": trial.only,
-                        "seed": trial.seed,
-                        "always_timed": trial.always_timed,
-                        "named": trial.named,
-                    }
+                while flying < lanes + AHEAD and waiting:
+                    trial = trials[number := waiting.popleft()]
+                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough}
                     marker.hand(number, submission_of(subject, trial), "audit", **more)
                     flying += 1
                 number, news = marker.take()
-                if not isinstance(news, Step):
-                    flying -= 1
+                if isinstance(news, Step):
+                    continue
+                flying -= 1
+                tries[number] += 1
+                if _is_unclear(trials[number], news) and tries[number] < TRIES:
+                    waiting.append(number)
+                else:
                     records[number] = news
                     progress(len(records), trials[number].name)
     except Gone:
         raise InternalError("the marker process ended", remedy="run the same command again") from None
     return [records[number] for number in range(len(trials))]
+
+
+def _is_unclear(trial: Trial, record: Record) -> bool:
+    """Whether a wrong variant got the benefit of the doubt that a noisy machine casts."""
+    about = trial.about
+    is_wrong = isinstance(about, Variant) and not about.right
+    return is_wrong and any(not each.clear for result in record.checks for each in result.measurements)
 
 
 def submission_of(subject: Subject, trial: Trial) -> Submission:

@@ -67,6 +67,18 @@ class Collected:
         """The checks of some exercises only."""
         return replace(self, checks=tuple(check for check in self.checks if check.spec.exercise in exercises))
 
+    def needed_by(self, names: Collection[str]) -> frozenset[str]:
+        """These checks, and all that they depend on."""
+        depends = {spec.id: spec.depends for spec in self.specs}
+        needed: set[str] = set()
+        left = [name for name in names if name in depends]
+        while left:
+            name = left.pop()
+            if name not in needed:
+                needed.add(name)
+                left += [each for each in depends[name] if each in depends]
+        return frozenset(needed)
+
     @property
     def specs(self) -> tuple[CheckSpec, ...]:
         """The checks as data."""

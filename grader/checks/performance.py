@@ -328,7 +328,7 @@ class _Duel:
         say more of the machine than of the work.
         """
         own, other = (max(min(times) - wall_s, LEAST_S) for times in zip(*self._warm, strict=True))
-        self.calls = max(1, min(round(own / other), round(limit), MOST_CALLS))
+        self.calls = max(1, min(round(own / other), round(PATIENCE * limit), MOST_CALLS))
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""

@@ -14,7 +14,7 @@ import hashlib
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -226,7 +226,7 @@ def run_checks(
     done: Sequence[CheckResult] = (),
     open_reference: OpenWall | None = None,
     last_try: bool = True,
-    first_failure: bool = False,
+    enough: Collection[str] | None = None,
 ) -> tuple[CheckResult, ...]:
     """Run every check of a submission in order.
 
@@ -237,12 +237,15 @@ def run_checks(
         done: what was run before, for checks that depend on it.
         open_reference: gives a wall to a fresh copy of the solution, for timed checks.
         last_try: whether a timed check that a noisy machine leaves unclear is decided, in the student's favour.
-        first_failure: run nothing more once a check has failed; what is left waits for that one.
+        enough: None: all are run. Otherwise these come first, and of the others none is run once a check has failed.
     """
     known = {result.check.id: result for result in done}
     results = []
-    for check in collected.checks:
-        waits = waits_for(check.spec, known, first_failure=first_failure)
+    order = collected.checks
+    if enough is not None:
+        order = tuple(sorted(order, key=lambda check: check.spec.id not in enough))
+    for check in order:
+        waits = waits_for(check.spec, known, enough)
         if waits:
             result = _skipped(check.spec, known[waits])
         else:
@@ -252,9 +255,12 @@ def run_checks(
     return tuple(results)
 
 
-def waits_for(spec: CheckSpec, known: Mapping[str, CheckResult], *, first_failure: bool = False) -> str | None:
-    """The check, of those whose results are known, for which this one is not run; None if it may run."""
-    needs = known if first_failure else spec.depends
+def waits_for(spec: CheckSpec, known: Mapping[str, CheckResult], enough: Collection[str] | None = None) -> str | None:
+    """The check, of those whose results are known, for which this one is not run; None if it may run.
+
+    ``enough`` as for ``run_checks``.
+    """
+    needs = (*spec.depends, *(() if enough is None or spec.id in enough else known))
     return next((each for each in needs if each in known and known[each].verdict is not Verdict.PASS), None)
 
 
@@ -345,7 +351,8 @@ def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, 
 
 def _skipped(spec: CheckSpec, waits_for: CheckResult) -> CheckResult:
     text = f"Waits for another check that does not pass yet: “{waits_for.check.line}”"
-    return CheckResult(check=spec, verdict=Verdict.SKIPPED, earned=0.0, kind="dependency", rationale=text)
+    kind = "dependency" if waits_for.check.id in spec.depends else "left out"
+    return CheckResult(check=spec, verdict=Verdict.SKIPPED, earned=0.0, kind=kind, rationale=text)
 
 
 def check_seed(run_seed: int, check_id: str) -> int:

@@ -1,7 +1,7 @@
 """The layer that was handed in is changed and returned.
 
 exercise: standard
-caught-by: fold_new_layer
+caught-by: fold_new_layer, fold_network
 """
 
 

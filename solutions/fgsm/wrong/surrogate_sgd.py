@@ -1,7 +1,7 @@
 """Another optimiser.
 
 exercise: surrogate
-caught-by: surrogate_steps
+caught-by: surrogate_steps, surrogate_transfer
 """
 
 

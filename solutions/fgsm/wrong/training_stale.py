@@ -1,7 +1,7 @@
 """Old gradients stay in.
 
 exercise: training
-caught-by: training_stale
+caught-by: training_stale, training_gains
 """
 
 

@@ -1,7 +1,7 @@
 """shuffle=False is ignored.
 
 exercise: batches
-caught-by: minibatches_order
+caught-by: minibatches_order, minibatches_global_state
 """
 
 
