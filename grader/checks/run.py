@@ -351,7 +351,8 @@ def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, 
 
 def _skipped(spec: CheckSpec, waits_for: CheckResult) -> CheckResult:
     text = f"Waits for another check that does not pass yet: “{waits_for.check.line}”"
-    kind = "dependency" if waits_for.check.id in spec.depends else "left out"
+    due = waits_for.check.id in spec.depends and waits_for.kind != "left out"
+    kind = "dependency" if due else "left out"
     return CheckResult(check=spec, verdict=Verdict.SKIPPED, earned=0.0, kind=kind, rationale=text)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerSandbox", "obstacle"]
 
-_SPAWN_S = 150.0
+_SPAWN_S = 330.0
 _WARM = 2
 """Containers at the ready. Warming one up is a few seconds of one core."""
 

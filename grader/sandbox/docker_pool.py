@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_WARM_S = 120.0
+_WARM_S = 300.0
 _END_S = 20
 _AGAIN_S = 1.0
 _GRACE_S = 10.0

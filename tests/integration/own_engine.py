@@ -26,6 +26,14 @@ START_S = 180
 REFUSES_S = 10
 """An engine that ends sooner cannot run here; one that ends later has waited for its parts in vain."""
 PLACES = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+RUNTIMES = {"crun": "crun", "usual-by-name": "runc", "nvidia": "runc"}
+"""What the engine knows besides its usual runtime: name to program."""
+HOOK = """#!/bin/sh
+# Called by the container runtime as NVIDIA's own is: it reads the state, which names the bundle.
+bundle=$(sed 's/.*"bundle": *"\\([^"]*\\)".*/\\1/')
+cp "$bundle/config.json" {folder}/handed-over.json
+"""
+"""In place of the tool by which NVIDIA puts a GPU into a container: writes down what the engine was asked for."""
 
 
 def can_be_started() -> bool:
@@ -39,6 +47,13 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.socket = folder / "docker.sock"
+        self.handed_over = folder / "handed-over.json"
+        """The configuration of the last container that a GPU was requested for."""
+        hook = folder / "bin" / "nvidia-container-runtime-hook"
+        hook.parent.mkdir()
+        hook.write_text(HOOK.format(folder=folder), encoding="utf-8")
+        hook.chmod(0o755)
+        self.places = f"{hook.parent}:{PLACES}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,9 +82,12 @@ class Engine:
         places = {"data-root": CACHE / "docker", "exec-root": self.folder / "exec", "pidfile": self.folder / "pid"}
         options = [f"--{name}={place}" for name, place in places.items()]
         options += [f"--host=unix://{self.socket}", "--bridge=none", "--iptables=false", "--ip6tables=false"]
+        for name, program in RUNTIMES.items():
+            if found := shutil.which(program, path=PLACES):
+                options += [f"--add-runtime={name}={found}"]
         with said:
             self.process = subprocess.Popen(
-                ["dockerd", *options], stdout=said, stderr=said, env={**os.environ, "PATH": PLACES}
+                ["dockerd", *options], stdout=said, stderr=said, env={**os.environ, "PATH": self.places}
             )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:

@@ -7,6 +7,7 @@ second.
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import docker.errors
 import pytest
 from own_engine import can_be_started, own_engine
 from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
@@ -27,6 +29,7 @@ from grader.sandbox import conformance, docker_engine, zygotes
 from grader.sandbox.base import ExitCause, Limits
 from grader.sandbox.conformance.bench import WORKER, WORKER_FOLDER, ask, end_of
 from grader.sandbox.docker import DockerSandbox
+from grader.sandbox.gpus import Gpu
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -440,6 +443,74 @@ def bench(image):
 def test_the_backend_conforms(case, bench):
     """What is true of every sandbox is true of containers."""
     case.check(bench)
+
+
+@pytest.fixture(scope="module")
+def other_bench(engine, image):
+    """Guests of another runtime than the engine's usual one: crun, where it can run, or the usual one by its name."""
+    if engine is None:
+        pytest.skip("only with an engine of our own")
+    with contextlib.closing(docker_engine.connect(timeout_s=60)) as client:
+        runtime = next(each for each in ("crun", "usual-by-name") if runs(client, each))
+    with conformance.Bench(functools.partial(Light, runtime=runtime)) as made:
+        yield made
+
+
+def runs(client, runtime):
+    """Whether the engine can run anything at all with this runtime. (Crun refuses some machines' control groups.)"""
+    try:
+        made = client.create_container(
+            docker_engine.find_image(client),
+            entrypoint=["/usr/bin/env"],
+            host_config=client.create_host_config(network_mode="none", runtime=runtime),
+        )
+    except docker.errors.APIError:
+        return False
+    try:
+        client.start(made)
+        return client.wait(made)["StatusCode"] == 0
+    except docker.errors.APIError:
+        return False
+    finally:
+        client.remove_container(made, force=True)
+
+
+ELSEWHERE = ("only_its_own_processes", "no_privileges", "forbidden_system_calls_are_refused",
+             "a_memory_bomb_is_out_of_memory", "a_busy_loop_is_out_of_cpu_time", "sleeping_ends_with_the_wall_time",
+             "a_fork_bomb_is_bounded", "the_disk_is_bounded", "an_end_cannot_be_passed_off_as_ours",
+             "usage_is_what_was_used", "a_daemon_dies_with_its_guest", "a_killed_run_leaves_nothing")  # fmt: skip
+"""Cases whose answer rests on the runtime."""
+
+
+@pytest.mark.parametrize("case", [case for case in conformance.CASES if case.name in ELSEWHERE], ids=str)
+def test_another_runtime_conforms(case, other_bench):
+    """Limits and privileges are the same in containers of another runtime."""
+    case.check(other_bench)
+
+
+def test_a_runtime_that_the_engine_does_not_know_is_told(image):
+    with pytest.raises(SandboxUnavailable, match=r"(?i)unknown.*runtime.*no-such"):
+        DockerSandbox(**WORKING, limits=LIMITS, runtime="no-such").start()
+
+
+def test_a_gpu_is_requested_from_the_engine(engine, image):
+    """The engine asks NVIDIA's hook for the one GPU, for computing; the guest knows it as the first and only one.
+
+    The hook is a stand-in that writes down what it is asked for: there need not be a GPU.
+    """
+    if engine is None:
+        pytest.skip("only with an engine of our own")
+    engine.handed_over.unlink(missing_ok=True)
+    gpu = Gpu(visible="GPU-8a1f", nodes=(), name="a stand-in")
+    with Light(**WORKING, limits=LIMITS, gpu=gpu) as made:
+        (line,) = [each for each in made.capabilities() if each.id == "gpu"]
+        guest = made.spawn(LIMITS)
+        assert ask(guest, "import os\nout = os.environ['CUDA_VISIBLE_DEVICES']") == "0"
+        guest.close()
+    assert line.holds
+    asked = dict(word.split("=", 1) for word in json.loads(engine.handed_over.read_text())["process"]["env"])
+    assert asked["NVIDIA_VISIBLE_DEVICES"] == "GPU-8a1f"
+    assert set(asked["NVIDIA_DRIVER_CAPABILITIES"].split(",")) == {"compute", "utility"}
 
 
 def test_torch_is_warm(image):

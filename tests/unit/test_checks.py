@@ -427,6 +427,43 @@ def test_what_depends_on_a_failed_check_is_skipped(mark):
     assert {each.verdict for each in mark(CHAIN, "def double(x): return 2 * x").values()} == {Verdict.PASS}
 
 
+THREE = '''
+@check("double", points=1)
+def test_one(student):
+    """double works for 1."""
+    assert student.double(1) == 2
+
+@check("double", points=1)
+def test_two(student):
+    """double works for 2."""
+    assert student.double(2) == 4
+
+@check("double", points=2, depends="two")
+def test_three(student):
+    """double works for 3."""
+    assert student.double(3) == 6
+'''
+
+
+def test_an_audit_stops_when_it_knows_enough(mark):
+    """What it wants to know of comes first, with what that depends on; the rest only until one has failed."""
+    triple = "def double(x): return 3 * x"
+    found = mark(THREE, triple, enough=())
+    assert [(name, each.verdict, each.kind) for name, each in found.items()] == [
+        ("one", Verdict.FAIL, "value"),
+        ("two", Verdict.SKIPPED, "left out"),
+        ("three", Verdict.SKIPPED, "left out"),
+    ]
+    found = mark(THREE, triple, enough=("three",))
+    assert [(name, each.verdict, each.kind) for name, each in found.items()] == [
+        ("two", Verdict.FAIL, "value"),
+        ("three", Verdict.SKIPPED, "dependency"),
+        ("one", Verdict.SKIPPED, "left out"),
+    ]
+    found = mark(THREE, "def double(x): return 2 * x", enough=("three",))
+    assert {each.verdict for each in found.values()} == {Verdict.PASS}
+
+
 @pytest.mark.parametrize(
     "checks",
     [
