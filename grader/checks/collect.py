@@ -70,13 +70,9 @@ class Collected:
     def needed_by(self, names: Collection[str]) -> frozenset[str]:
         """These checks, and all that they depend on."""
         depends = {spec.id: spec.depends for spec in self.specs}
-        needed: set[str] = set()
-        left = [name for name in names if name in depends]
-        while left:
-            name = left.pop()
-            if name not in needed:
-                needed.add(name)
-                left += [each for each in depends[name] if each in depends]
+        needed = depends.keys() & names
+        while more := (depends.keys() & {each for name in needed for each in depends[name]}) - needed:
+            needed |= more
         return frozenset(needed)
 
     @property

@@ -11,6 +11,7 @@ from in_process import notebook
 from grader.checks.collect import CheckFile, collecting
 from grader.checks.run import run_checks
 from grader.model import ExerciseSpec, Visibility
+from grader.wall.session import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,9 +59,7 @@ def results(
                 nonlocal walls
                 walls += 1
                 wall = stack.enter_context(notebook(source))
-                wall.request("seed", [_seed])
-                if policy is not None:
-                    wall.request("policy", [list(policy.names), list(policy.ops), policy.instead])
+                prepare(wall, _seed, policy)
                 return opened(wall, walls)
 
             known = None if enough is None else collected.needed_by(enough)
