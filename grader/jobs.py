@@ -12,9 +12,11 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from grader import errors
@@ -342,7 +344,11 @@ class MarkerProcess:
         self.lanes = int(order["workers"])
         self.notices: tuple[str, ...] = ()
         ours, theirs = socket.socketpair()
+        self._socket = ours.dup()
         self._link = Connection(ours.detach())
+        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
         self._process = None
         try:
             # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
@@ -355,7 +361,9 @@ class MarkerProcess:
         finally:
             theirs.close()
             if self._process is None:
+                self._outbox.put(None)
                 self._link.close()
+                self._socket.close()
         self._order = order
 
     def __enter__(self) -> Self:
@@ -365,8 +373,12 @@ class MarkerProcess:
         assert self._process is not None
         if kind is KeyboardInterrupt:
             self._process.terminate()
+        self._outbox.put(None)
         with contextlib.suppress(OSError):
-            self._link.close()
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._writer.join()
+        self._socket.close()
+        self._link.close()
         _wait_for(self._process)
 
     def ready(self) -> str:
@@ -397,10 +409,13 @@ class MarkerProcess:
         return number, replace(load(message[LENGTH.size : end]), cells=load_cells(message[end:]))
 
     def _send(self, header: dict[str, Any], data: bytes = b"") -> None:
-        try:
-            self._link.send_bytes(pack(header, data))
-        except OSError as error:
-            raise Gone from error
+        self._outbox.put(pack(header, data))
+
+    def _write(self) -> None:
+        """In a thread, so that records are taken meanwhile: else two that send to each other would wait for ever."""
+        with contextlib.suppress(OSError):  # the marker has ended, which whoever waits for its news is told
+            for message in iter(self._outbox.get, None):
+                self._link.send_bytes(message)
 
     def _receive(self) -> tuple[dict[str, Any], bytes]:
         """The marker's next message; its errors are raised here as what they are."""

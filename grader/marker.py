@@ -263,7 +263,7 @@ class Marker:
                 if source is self.link:
                     try:
                         header, data = unpack(self.link.recv_bytes())
-                    except EOFError:
+                    except (EOFError, OSError):  # at once, or in the middle of a message
                         return
                     self.waiting.append((header, data))
                 else:

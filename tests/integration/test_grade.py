@@ -5,10 +5,16 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from tiny_class import TOTAL, folder_of, grader, hand_in, journal_lines, lay_out, notebook
+
+from grader.config import load_course
+from grader.jobs import MarkerProcess, order_of
+from grader.marker import Step
+from grader.submissions import find, load
 
 SEED = 11
 MISSING = dict.fromkeys(
@@ -453,3 +459,26 @@ def test_asking_for_somebody_who_is_not_there(small):
             "  → put them at submitted/<student>/tiny/tiny.ipynb"
         ),
     )
+
+
+def test_large_notebooks_do_not_wait_for_large_records(small):
+    """Both may be larger than what fits between two processes, and be under way at once: nobody waits for ever."""
+    settings = small / "course.yaml"
+    settings.write_text(settings.read_text().replace("output: 64 KiB", "output: 2 MiB"))
+    content = json.loads(notebook(first="print('x' * 1_000_000)"))
+    content["metadata"]["picture"] = "A" * 4_000_000
+    for student in ("ada", *"bcdefgh"):
+        hand_in(small, student, json.dumps(content).encode())
+    course = load_course(small)
+    assignment = course.assignment("tiny")
+    order, _ = order_of(course, assignment, seed=1)
+    submissions = [load(*place, "tiny", small) for place in find(course.submitted, "tiny")]
+    with MarkerProcess(order) as marker:
+        marker.ready()
+        marker.hand(0, submissions[0], "")
+        assert marker.take() == (0, Step.BEGIN)
+        time.sleep(3)  # until its record is under way; were it not, nothing would be shown, and nothing fails
+        for number, submission in enumerate(submissions[1:], 1):
+            marker.hand(number, submission, "")
+        news = [marker.take()[1] for _ in range(2 * len(submissions) - 1)]
+    assert sum(getattr(each, "score", 0) == 9.0 for each in news) == len(submissions)
