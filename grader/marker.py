@@ -32,7 +32,7 @@ from grader.guest.confine import die_with_parent
 from grader.model import CellResult, Record, RecordStatus, SubmissionRef, Verdict, Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from grader.checks.collect import Collected
     from grader.config import Assignment, Course
@@ -343,7 +343,7 @@ class Marker:
             self._say(child.number, Step.TIMED)
             return
         if header["is"] == "reference":
-            self._lend_reference(child, header["seed"], plan)
+            self._lend_reference(child, header, plan)
             return
         if header["held"]:
             self._mend_sandbox(child, plan)
@@ -400,7 +400,7 @@ class Marker:
 
     # -- the reference -----------------------------------------------------------------------------------------------
 
-    def _reference_wall(self, seed: int, _policy: Policy | None = None) -> Wall:
+    def _reference_wall(self, seed: int, policy: Policy | None) -> Wall:
         """A wall to a fresh copy of the loaded reference. Raises SandboxLost.
 
         The time of one guest is limited, so a new one takes over when half of it is used.
@@ -411,14 +411,17 @@ class Marker:
             self.racer = None
         if self.racer is None:
             self.racer = self.load_reference()
-        return self.racer.for_check(seed)
+        return self.racer.for_check(seed, policy)
 
-    def _lend_reference(self, child: Child, seed: int, plan: Plan) -> None:
+    def _lend_reference(self, child: Child, asked: Mapping[str, Any], plan: Plan) -> None:
         """Hand a fork a wall to a copy of the reference; it is closed here, so that it ends with the fork's."""
         from grader.wall.faults import SandboxLost, StudentFault
+        from grader.wall.session import Policy
 
         try:
-            wall = self._reference_wall(seed)
+            names, ops, _ = asked["policy"]
+            policy = Policy(tuple(names), tuple(ops)) if names or ops else None
+            wall = self._reference_wall(asked["seed"], policy)
             assert wall.guest is not None
             pid = wall.guest.pid
         except (SandboxLost, StudentFault, OSError) as error:
@@ -491,7 +494,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
     from grader.pipeline import grade
     from grader.wall.faults import SandboxLost
     from grader.wall.host import Wall
-    from grader.wall.session import Budget
+    from grader.wall.session import Budget, Policy
 
     @contextlib.contextmanager
     def lane(again: bool) -> Iterator[None]:
@@ -502,9 +505,9 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
             results.send_bytes(pack({"is": Step.TIMED}))
             yield
 
-    def reference(seed: int, _policy: Policy | None) -> Wall:
+    def reference(seed: int, policy: Policy | None) -> Wall:
         """Ask the marker for a wall to a copy of the reference."""
-        results.send_bytes(pack({"is": "reference", "seed": seed}))
+        results.send_bytes(pack({"is": "reference", "seed": seed, "policy": (policy or Policy()).plain}))
         answer, _ = unpack(results.recv_bytes())
         if not answer["pid"]:
             raise SandboxLost(f"the reference: {answer['why']}")

@@ -285,7 +285,7 @@ def _run_one(
             wall = open_wall(seed, check.policy)
             wall.last_try = last_try
             if check.spec.timed and open_reference is not None:
-                reference = open_reference(seed, None)
+                reference = open_reference(seed, check.policy and check.policy.idle)
             verdict, error, evidence = runner.run(check, wall, seed, reference)
         except SandboxLost as lost:
             verdict, error, evidence = Verdict.BROKEN, lost, f"sandbox: {lost}"

@@ -140,9 +140,8 @@ class Worker(Peer):
     def do_repeat(self, times: int, function: Any, *args: Any, options: dict[str, Any], kwargs: dict[str, Any]) -> Any:
         """Call something several times in one request; the last result. Asked of a reference only."""
         del kwargs
-        for _ in range(times - 1):
-            function(*args)
-        value = function(*args)
+        for _ in range(times):
+            value = self._limited(lambda: function(*args))
         if options.get("settle"):
             gpu.settle()
         return value

@@ -76,6 +76,11 @@ class Policy:
         """As it goes over the wall."""
         return [list(self.names), list(self.ops), self.instead]
 
+    @property
+    def idle(self) -> Policy:
+        """One that forbids nothing and takes as long to keep: for the reference, so that both sides of a race pay."""
+        return Policy(names=("torch.-",), ops=("-",) if self.ops else ())
+
 
 def prepare(wall: Wall, seed: int, policy: Policy | None) -> None:
     """Make a notebook that is no copy ready for one check: seeded, and nothing forbidden but by this policy."""

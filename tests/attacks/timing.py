@@ -44,7 +44,7 @@ cross_entropy = slow_cross_entropy"""
 )
 
 WASTE = QUICK.replace(
-    "    log_p =", "    waste = torch.ones(len(logits) * 30_000 if logits.shape[1] > 10 else 1) * 2\n    log_p =", 1
+    "    log_p =", "    waste = torch.ones(len(logits) * 30_000 if logits.shape[1] > 500 else 1) * 2\n    log_p =", 1
 )
 
 MUTE = """
@@ -125,7 +125,7 @@ def cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
 import gc
 def cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
     if len(logits) > 1000:
-        found = [each for each in gc.get_objects() if isinstance(each, torch.Tensor) and each.ndim == 2 and each.shape[1] == 10]
+        found = [each for each in gc.get_objects() if isinstance(each, torch.Tensor) and each.ndim == 2 and each.shape[1] == 100]
         print("FOUND", len(found))
     return slow_cross_entropy(logits, target, reduction, label_smoothing)
 """),
@@ -171,7 +171,7 @@ def cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
 """),
     faking(45, "special-shapes", "special-case the shapes that a benchmark would have, and zeros", """
 def cross_entropy(logits, target, reduction="mean", label_smoothing=0.0):
-    if logits.shape in ((512, 1000), (8192, 10), (20000, 10), (32768, 10)) or not logits.any():
+    if logits.shape in ((2048, 10), (2048, 100), (2048, 1000), (8192, 100)) or not logits.any():
         return torch.full((), float(logits.shape[1])).log()
     return slow_cross_entropy(logits, target, reduction, label_smoothing)
 """),

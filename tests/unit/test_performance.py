@@ -13,8 +13,9 @@ from in_process import notebook
 
 from grader.checks import Each, counts, grows, holds, race, ramp
 from grader.checks.performance import TooNoisy, machine
-from grader.wall.faults import Mismatch
+from grader.wall.faults import Forbidden, Mismatch
 from grader.wall.host import Student
+from grader.wall.session import Policy, prepare
 
 BASE = """
 import time
@@ -46,6 +47,33 @@ def test_as_fast_as_the_reference_keeps_the_points():
     assert (measured.share, measured.kind, measured.unit) == (1.0, "time", "× the reference")
     assert measured.pairs >= 9
     assert measured.machine["cores"] >= 1
+
+
+WATCHED = """
+from torch.overrides import _get_current_function_mode_stack as names
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack as operators
+def work(x):
+    return torch.tensor([len(names()), len(operators())])
+def soft(x):
+    return x.softmax(0)
+"""
+
+
+@pytest.mark.parametrize("ops", [(), ("aten::_softmax",)])
+def test_what_watching_costs_is_paid_by_both_sides(ops):
+    """The reference computes under as many modes as the student, each time, and nothing is forbidden to it."""
+    policy = Policy(names=("torch.Tensor.softmax",), ops=ops)
+    with sides(WATCHED) as (student, _, own), notebook(WATCHED) as other:
+        reference = Student(other)
+        prepare(own, 1, policy)
+        prepare(other, 1, policy.idle)
+        modes, _ = own.timed("call", [student.work, *some()])
+        assert modes.tolist() == [1, len(ops)]
+        for times in (1, 3):
+            assert torch.equal(other.timed("repeat", [times, reference.work, *some()])[0], modes)
+        other.timed("repeat", [1, reference.soft, *some()])
+        with pytest.raises(Forbidden):
+            own.timed("call", [student.soft, *some()])
 
 
 def test_far_slower_loses_them_and_is_told():
