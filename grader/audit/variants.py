@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Declared", "EquivalentGeneric", "EquivalentMutant", "Variant", "read_declared", "read_variants"]
 
-_KEYS = ("exercise", "caught-by", "also-breaks", "told")
+_KEYS = ("exercise", "caught-by", "also-breaks", "may-break", "told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,8 @@ class Variant:
     """What a wrong one breaks."""
     caught_by: tuple[str, ...] = ()
     also_breaks: tuple[str, ...] = ()
+    may_break: tuple[str, ...] = ()
+    """Where it depends on the machine's speed or on luck whether points are lost."""
     told: str | None = None
     """The misconception that the student must be told of."""
 
@@ -72,7 +74,8 @@ def _variant(path: Path, right: bool, exercises: Collection[str]) -> Variant:
     if not right and not {"exercise", "caught-by"} <= about.keys():
         remedy = "add lines `exercise: …` and `caught-by: …` to its docstring"
         raise CourseError("it does not say what it breaks and which checks catch it", place=place, remedy=remedy)
-    broken = [about["exercise"], *_list(about.get("also-breaks", ""))] if not right else []
+    also, may = (_list(about.get(key, "")) for key in ("also-breaks", "may-break"))
+    broken = [about["exercise"], *also, *may] if not right else []
     for name in broken:
         if name not in exercises:
             remedy = f"use one of {', '.join(exercises)}"
@@ -86,7 +89,8 @@ def _variant(path: Path, right: bool, exercises: Collection[str]) -> Variant:
         right=right,
         exercise=about.get("exercise", ""),
         caught_by=_list(about.get("caught-by", "")),
-        also_breaks=_list(about.get("also-breaks", "")),
+        also_breaks=also,
+        may_break=may,
         told=about.get("told"),
     )
 

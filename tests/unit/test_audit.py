@@ -156,16 +156,17 @@ def variants_in(folder, **files):
         path = folder / f"{name.replace('__', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return read_variants(SimpleNamespace(solution_folder=folder), ["one", "two"])
+    return read_variants(SimpleNamespace(solution_folder=folder), ["one", "two", "last"])
 
 
 def test_variants_are_read(tmp_path):
     """A variant knows what it replaces, what it breaks, who catches it and what the student is told."""
-    about = "No sign.\n\nexercise: one\ncaught-by: a, b\nalso-breaks: two\ntold: the sign is lost\n"
+    about = "No sign.\n\nexercise: one\ncaught-by: a, b\nalso-breaks: two\nmay-break: last\ntold: the sign is lost\n"
     text = f'"""{about}"""\n\n\ndef f(): ...\n'
     right, wrong = variants_in(tmp_path, correct__plain='"""Plainly."""\nx = 1\n', wrong__sign=text)
     assert (right.name, right.right, right.line, right.defines) == ("plain", True, "Plainly.", ("x",))
-    assert (wrong.exercise, wrong.caught_by, wrong.also_breaks) == ("one", ("a", "b"), ("two",))
+    assert (wrong.exercise, wrong.caught_by) == ("one", ("a", "b"))
+    assert (wrong.also_breaks, wrong.may_break) == (("two",), ("last",))
     assert (wrong.told, wrong.defines) == ("the sign is lost", ("f",))
 
 

@@ -1,7 +1,7 @@
 """No rounding is forgiven.
 
 exercise: bug
-caught-by: bug_shown
+caught-by: bug_options
 """
 
 import torch

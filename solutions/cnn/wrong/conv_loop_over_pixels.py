@@ -2,7 +2,7 @@
 
 exercise: conv2d
 caught-by: conv2d_operations
-also-breaks: lenet
+may-break: lenet
 """
 
 import torch

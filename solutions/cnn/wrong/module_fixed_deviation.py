@@ -1,4 +1,4 @@
-"""A deviation of 0.01 for every layer.
+"""A deviation of 0.001 for every layer.
 
 exercise: module
 caught-by: module_init
@@ -17,7 +17,7 @@ class Conv2d(nn.Module):
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         weight = torch.empty(out_channels, in_channels // groups, *pair(kernel_size))
         bound = weight[0].numel() ** -0.5
-        self.weight = nn.Parameter(weight.normal_(0, 0.01))
+        self.weight = nn.Parameter(weight.normal_(0, 0.001))
         self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
 
     def forward(self, x):
