@@ -1,10 +1,13 @@
 """How steady the verdicts of timed checks are, while something else keeps a core busy; and what they cost.
 
 For each limit of the six assignments, functions that take 0.7, 1.5 and 3 times as long as it allows are raced in the
-sandbox, in guests of their own, again and again. A *flip* is a 0.7 that loses points or a 1.5 or 3 that keeps them. As
-in a run, what a noisy machine leaves unclear is measured once more, and then decided in the student's favour.
+sandbox, in guests of their own, again and again; so are functions whose time grows with 0.7, 1.5 and 3 times the
+exponent that is allowed, and some that hold as many times the memory. A *flip* is a 0.7 that loses points or a 1.5 or
+3 that keeps them. As in a run, what a noisy machine leaves unclear is measured once more, and then decided in the
+student's favour.
 
-Usage: python benchmarks/performance_checks.py [--marks 200] [--limits 6,20,30,40,100,200] [--class-of 20]
+Usage: python benchmarks/performance_checks.py [--marks 200] [--class-of 20]
+           [--limits 6,20] [--exponents 1.6] [--memory 3]
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import torch
 
 from grader.audit.subject import Subject
 from grader.audit.trials import Trial, run
-from grader.checks import race
+from grader.checks import grows, holds, race
 from grader.checks.performance import TooNoisy
 from grader.config import load_course
 from grader.guest.worker import seed_everything
@@ -48,6 +51,13 @@ def slow_by(factor):
 def slower(x, rounds):
     work(x, round(rounds * (times - 1)))
     return work(x, rounds)
+some = torch.randn(96, 96)
+def growing(x):
+    work(some, round(20 * (len(x) / 512) ** times))
+    return 2 * x
+def holding(x):
+    kept = torch.ones(round(4_000_000 * times))
+    return 2 * x
 """
 ROUNDS = 6
 """Some tenths of a millisecond for the reference: shorter ones are mostly what calling a function costs."""
@@ -57,7 +67,9 @@ FACTORS = (0.7, 1.5, 3.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--marks", type=int, default=200)
-    parser.add_argument("--limits", default="6,20,30,40,100,200")
+    parser.add_argument("--limits", default="6,20")
+    parser.add_argument("--exponents", default="1.6")
+    parser.add_argument("--memory", default="3")
     parser.add_argument("--class-of", type=int, default=20)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -67,7 +79,10 @@ def main() -> None:
         print(
             f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, one core kept busy by us\n"
         )
-        _flips(options.marks, [float(limit) for limit in options.limits.split(",")])
+        limits = {"time": options.limits, "exponent": options.exponents, "memory": options.memory}
+        _flips(
+            options.marks, [(kind, float(limit)) for kind, text in limits.items() for limit in text.split(",") if limit]
+        )
     finally:
         busy.kill()
     if options.class_of:
@@ -79,35 +94,35 @@ def _burn() -> None:
         sum(range(100_000))
 
 
-def _flips(marks: int, limits: list[float]) -> None:
+def _flips(marks: int, limits: list[tuple[str, float]]) -> None:
     sandbox = select("auto", preload=(), limits=Limits())
     sandbox.start()
     sessions = [
         Session(sandbox=sandbox, limits=Limits(wall_s=36_000, cpu_s=36_000), budget=Budget(check_s=60))
         for _ in range(2)
     ]
-    print("| limit | true ratio | marks | flips | unclear | pairs, median (most) | seconds a mark |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    print("| of | limit | truth | marks | flips | unclear | pairs, median (most) | seconds a mark |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     try:
         for session in sessions:
             session.load([CodeCell(index=0, source=WORK)])
-        for limit in limits:
-            for factor in FACTORS:
-                _row(sessions, limit, factor, marks)
+        for kind, limit in limits:
+            for factor in FACTORS[: 2 if kind == "exponent" else 3]:  # n^4.8 would take hours
+                _row(sessions, kind, limit, factor, marks)
     finally:
         for session in sessions:
             session.close()
         sandbox.close()
 
 
-def _row(sessions: list[Session], limit: float, factor: float, marks: int) -> None:
+def _row(sessions: list[Session], kind: str, limit: float, factor: float, marks: int) -> None:
     outcomes: Counter[str] = Counter()
     pairs, seconds = [], []
     for number in range(marks):
         started = time.perf_counter()
         for last in (False, True):
             with alone():
-                outcome = _mark(sessions, limit, factor, number, last=last)
+                outcome = _mark(sessions, kind, limit * factor, limit, number, last=last)
             if outcome.said != "noisy":
                 break
         seconds.append(time.perf_counter() - started)
@@ -115,21 +130,28 @@ def _row(sessions: list[Session], limit: float, factor: float, marks: int) -> No
         outcomes["flips"] += outcome.said != ("kept" if factor < 1 else "lost")
         outcomes["unclear"] += not outcome.clear
     print(
-        f"| {limit:g}× | {factor:g} of it | {marks} | {outcomes['flips']} | {outcomes['unclear']} "
+        f"| {kind} | {limit:g} | {factor:g} of it | {marks} | {outcomes['flips']} | {outcomes['unclear']} "
         f"| {statistics.median(pairs):g} ({max(pairs)}) | {statistics.mean(seconds):.2f} |",
         flush=True,
     )
 
 
-def _mark(sessions: list[Session], limit: float, factor: float, number: int, *, last: bool) -> SimpleNamespace:
+def _mark(
+    sessions: list[Session], kind: str, truth: float, limit: float, number: int, *, last: bool
+) -> SimpleNamespace:
     seed_everything(number)
     own, other = (session.for_check(number) for session in sessions)
     own.last_try = last
     student, reference = Student(own), Student(other)
-    times = limit * factor
     try:
-        student.slow_by(times)
-        race(student.slower, reference.work, lambda: (torch.randn(96, 96), ROUNDS), at_most=limit)
+        student.slow_by(truth)
+        if kind == "time":
+            race(student.slower, reference.work, lambda: (torch.randn(96, 96), ROUNDS), at_most=limit)
+        elif kind == "exponent":
+            sizes = (512, 1024, 2048)
+            grows(student.growing, reference.growing, lambda size: (torch.randn(size),), sizes=sizes, at_most=limit)
+        else:
+            holds(student.holding, reference.holding, lambda: (torch.randn(100),), at_most=limit)
         said = "kept"
     except Mismatch:
         said = "lost"

@@ -5,8 +5,8 @@ its own, and each test then asks the same four things: the score is that of the 
 outside the submission has changed; the batch went on; the record says what happened. Attacks on the meters that this
 class's assignment does not have hand in to other assignments of the same course, each with its control.
 
-``MUSEUM_SANDBOX=docker`` marks the class in containers instead, and ``MUSEUM_NUMBERS=46,47`` lets only these numbers of
-the list hand in, beside the controls: the tests of the docker sandbox run this file so.
+``MUSEUM_SANDBOX=docker`` marks the class in containers instead, and with ``MUSEUM_FORMS=first`` each attack of the list
+hands in its first form only, beside the controls: the tests of the docker sandbox run this file so.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from grader.reports.files import page_name
 from grader.sandbox.bubblewrap import obstacle
 
 SANDBOX = os.environ.get("MUSEUM_SANDBOX", "bubblewrap")
-NUMBERS = {int(number) for number in os.environ.get("MUSEUM_NUMBERS", "").split(",") if number}
-"""Of the attacks that hand in; all if empty."""
+FORMS = os.environ.get("MUSEUM_FORMS", "all")
+"""``first``: one form of each attack hands in; ``all``: every one."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,8 +61,8 @@ ALL: list[Attack] = [
     *(*reading.ATTACKS, *forging.ATTACKS, *resources.ATTACKS, *packing.ATTACKS, *poisoning.ATTACKS),
     *(*timing.ATTACKS, *counting.ATTACKS),
 ]
-ATTACKS = [attack for attack in ALL if attack.number in NUMBERS or not NUMBERS]
-FAIR = [attack for attack in ALL_FAIR if attack.number in NUMBERS or not NUMBERS]
+ATTACKS = list({attack.number: attack for attack in reversed(ALL)}.values()) if FORMS == "first" else ALL
+FAIR = ALL_FAIR[:1] if FORMS == "first" else ALL_FAIR
 ASSIGNMENTS = tuple(dict.fromkeys([NAME, *(attack.assignment for attack in ATTACKS)]))
 """The class's own, and others in which something is tried."""
 FULL = 30.0
