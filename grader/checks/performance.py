@@ -101,7 +101,7 @@ def race(
     series = Series(_limits(at_most))
     with duel:
         wall_s = duel.prepare(inputs, max(series.limits))
-        duel.level(max(series.limits), wall_s)
+        duel.level(inputs, max(series.limits), wall_s)
         own, other = [], []
         while not series.is_done:
             one, two = duel.pair(inputs())
@@ -321,14 +321,24 @@ class _Duel:
             echoes = [self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES)]
         return min(*echoes, min(times) / 2)
 
-    def level(self, limit: float, wall_s: float) -> None:
+    def level(self, inputs: Callable[[], Sequence[Any]], limit: float, wall_s: float) -> None:
         """From now on a request lets the reference compute several times, so that both sides take about as long.
 
         On a busy machine a long call shares its core with others and a short one often does not: their ratio would
-        say more of the machine than of the work.
+        say more of the machine than of the work. And what ``wall_s`` misses of the wall's cost is then in both alike.
         """
-        own, other = (max(min(times) - wall_s, LEAST_S) for times in zip(*self._warm, strict=True))
-        self.calls = max(1, min(round(own / other), round(PATIENCE * limit), MOST_CALLS))
+        most = min(round(PATIENCE * limit), MOST_CALLS)
+        own, once = (min(times) for times in zip(*self._warm, strict=True))
+        several = max(2, min(round((own - wall_s) / max(once - wall_s, LEAST_S)), most))
+        found = []
+        for _ in range(WARM):
+            self.calls = 1
+            pair = self.pair(inputs())
+            self.calls = several
+            found.append((*pair, self._reference(self.last_args)[1]))
+        own, once, more = (min(times) for times in zip(*found, strict=True))
+        each = max((more - once) / (several - 1), LEAST_S)  # all of the wall's cost cancels
+        self.calls = max(1, min(round((own - once) / each) + 1, most))
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""
