@@ -16,7 +16,7 @@ from grader.reports import text
 from grader.reports.notebook_view import NotebookView, RaisedHere, cell_anchor, notebook_view, shows_cell
 from grader.reports.pages import render
 from grader.reports.plots import measurement_plot
-from grader.reports.verdicts import WORDS, VerdictWords, words_for
+from grader.reports.verdicts import WORDS, VerdictWords, is_in_part, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -370,6 +370,7 @@ def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Chec
     in_full = policy == "rationale" and result.verdict is not Verdict.PASS and not waits_for
     # That something is ours, or waits for something else, is said under every policy.
     say = in_full or result.verdict in {Verdict.BROKEN, Verdict.SKIPPED}
+    hinted = in_full or (policy == "rationale" and is_in_part(result))
     return _Check(
         anchor=_anchor(result),
         line=result.check.line,
@@ -381,7 +382,7 @@ def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Chec
         rationale=(result.rationale if in_full and not result.verdict.is_ours else None)
         or (words.sentence if say else None),
         misconception=text.sentence(result.misconception) if in_full and result.misconception else None,
-        hint=result.check.hint if in_full and result.verdict not in {Verdict.SKIPPED, Verdict.BROKEN} else None,
+        hint=result.check.hint if hinted and result.verdict not in {Verdict.SKIPPED, Verdict.BROKEN} else None,
         own_line=_own_line(record, result) if in_full else None,
         waits_for=waits_for,
         measured=tuple(_measured(result)) if policy == "rationale" else (),
@@ -389,17 +390,22 @@ def _check(record: Record, result: CheckResult, policy: FeedbackPolicy) -> _Chec
 
 
 def _measured(result: CheckResult) -> Iterable[_Measured]:
-    """Time and growth; the rest is exact and said in the rationale."""
+    """Time and growth; the rest is exact and said in the rationale, but where a part of the points is earned."""
     for number, each in enumerate(result.measurements):
-        if each.kind not in {"time", "growth"}:
+        if each.kind not in {"time", "growth"} and not is_in_part(result):
             continue
         around, what = "", "rounds" if each.kind == "growth" else "pairs"
-        if each.low is not None and each.high is not None:
+        if each.low is not None and each.high is not None and each.pairs > 1:
             around = f" (between {_figures(each.low)} and {_figures(each.high)}, over {each.pairs} {what})"
-        most = " or ".join(_figures(limit) for limit, _ in each.limits)
-        words = f"Time: {_figures(each.value)} {each.unit}{around}. The limit is {most}."
-        if each.kind == "growth":
-            words = f"Time grows like size to the power of {_figures(each.value)}{around}. The limit is {most}."
+        most = f"The limit is {_figures(each.limits[0][0])}."
+        if len(each.limits) > 1:
+            most = f"Up to {_figures(each.limits[0][0])} earns all points, up to {_figures(each.limits[-1][0])} a part."
+        if not each.clear:
+            most += " The machine was unsteady, and you have the benefit of the doubt."
+        of = "time" if each.kind == "growth" else each.kind
+        words = f"{of.capitalize()}: {_figures(each.value)} {each.unit}{around}. {most}"
+        if each.unit == "exponent":
+            words = f"{of.capitalize()} grows like size to the power of {_figures(each.value)}{around}. {most}"
         calls = (
             f"{name.removeprefix('aten::')} {'once' if count == 1 else f'{count:,} times'}"
             for name, count in each.hints

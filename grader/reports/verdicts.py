@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from grader.model import CheckResult, Verdict
 
-__all__ = ["WORDS", "VerdictWords", "words_for"]
+__all__ = ["WORDS", "VerdictWords", "is_in_part", "words_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +92,18 @@ _NOT_WRITTEN = VerdictWords(
     sentence="This part of the exercise is still to be written.",
     short="not written",
 )
+_IN_PART = VerdictWords(word="Passed in part", tone="warn", icon="tick", sentence="", short="passed in part")
+
+
+def is_in_part(result: CheckResult) -> bool:
+    """Whether it passed on a ramp, somewhere between all points and none."""
+    return result.verdict is Verdict.PASS and result.earned < result.check.points
 
 
 def words_for(result: CheckResult) -> VerdictWords:
-    """The words for one result: as its verdict, but a stub is *not written yet* rather than an error."""
+    """The words for one result: as its verdict, but for a stub and for a pass that earns a part of the points."""
+    if is_in_part(result):
+        return _IN_PART
     if result.verdict is not Verdict.PASS and result.kind == "not-implemented":
         return _NOT_WRITTEN
     return WORDS[result.verdict]

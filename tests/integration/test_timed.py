@@ -25,6 +25,13 @@ def test_scale_race(student, reference, rng):
 def test_scale_memory(student, reference, rng):
     """scale holds at most 3 times the memory of our solution."""
     holds(student.scale, reference.scale, lambda: (torch.randn(3_000_000, generator=rng), 3.0), at_most=3)
+
+
+@check("scale", points=2)
+def test_scale_memory_by_degrees(student, reference, rng):
+    """scale earns all points up to 3 times the memory of our solution, and ever fewer up to 30 times."""
+    limits = ramp(3, 30, steps=3)
+    holds(student.scale, reference.scale, lambda: (torch.randn(3_000_000, generator=rng), 3.0), at_most=limits)
 '''
 SLOW = "import time\ndef scale(x, factor):\n    time.sleep(0.5)\n    return x * factor"
 WASTE = "def scale(x, factor):\n    return torch.stack([x * factor for _ in range(12)])[0]"
@@ -51,15 +58,17 @@ def marked(tmp_path_factory):
     """A class whose scale is timed in two checks, marked once, and what ``--events`` told."""
     course = lay_out(tmp_path_factory.mktemp("timed"))
     checks = course / "solutions" / "tiny" / "test_hidden.py"
-    text = checks.read_text().replace("import check, close, contract", "import check, close, contract, holds, race")
+    text = checks.read_text().replace(
+        "import check, close, contract", "import check, close, contract, holds, race, ramp"
+    )
     checks.write_text(text + RACE)
     settings = course / "course.yaml"
     settings.write_text(
         settings.read_text()
         .replace("    points: 10", "    leaderboard: true\n    points: 10", 1)
         .replace("memory: 256 MiB", "memory: 1 GiB")
-        .replace("points: 10", "points: 12")
-        .replace("title: Scaling, points: 4", "title: Scaling, points: 6")
+        .replace("points: 10", "points: 14")
+        .replace("title: Scaling, points: 4", "title: Scaling, points: 8")
         .replace("check: 1 s", "check: 5 s")
         .replace("cell: 1 s", "cell: 5 s")
     )
@@ -101,6 +110,20 @@ def test_who_is_slow_or_wasteful_loses_that_check(verdicts):
     """A hundred times too slow loses the race; a dozen copies lose the memory, and perhaps the race."""
     assert missed(verdicts, "ben") == {"scale_race"}
     assert "scale_memory" in missed(verdicts, "eve") <= {"scale_memory", "scale_race"}
+
+
+def test_a_ramp_takes_a_part_of_the_points(course, verdicts):
+    """A dozen copies earn some of them; the record has the share, the student's page the points."""
+    assert verdicts["eve"]["scale_memory_by_degrees"] == "PASS"
+    (eve,) = (line for line in journal_lines(course) if line["submission"]["student"] == "eve")
+    (ramped,) = (each for each in eve["checks"] if each["check"]["id"] == "scale_memory_by_degrees")
+    (measured,) = ramped["measurements"]
+    assert measured["share"] in (0.25, 0.5, 0.75)
+    assert ramped["earned"] == 2 * measured["share"]
+    assert grader(course, "feedback").returncode == 0
+    page = re.sub("<[^>]+>", " ", (course / "feedback" / "tiny" / "eve.html").read_text(encoding="utf-8"))
+    words = f"Memory: {measured['value']:.2g} × the reference. Up to 3 earns all points, up to 30 a part."
+    assert re.search(f"Passed in part .* {re.escape(words)}", " ".join(page.split()))
 
 
 def test_what_is_computed_after_the_reply_is_not_there(verdicts):

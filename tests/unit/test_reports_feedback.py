@@ -231,6 +231,33 @@ def test_measurements_are_shown_and_said():
     assert "× the reference" not in feedback_page(records.partial(), policy="line", **TITLES)
 
 
+def test_a_part_of_the_points_and_doubt_are_explained():
+    """A pass on a ramp says how much earns what, and gives the hint; an unclear measurement says who profits."""
+    record = records.partial()
+    (raced,) = (each for each in record.checks if records.RACE in each.measurements)
+    ramped = replace(records.RACE, kind="memory", limits=((20.0, 1.0), (80.0, 0.5)), share=0.5, pairs=1)
+    cases = (
+        (
+            ramped,
+            raced.check.points / 2,
+            "Passed in part",
+            "Memory: 61 × the reference. Up to 20 earns all points, up to 80",
+        ),
+        (
+            replace(records.RACE, clear=False),
+            raced.check.points,
+            "Passed",
+            "20. The machine was unsteady, and you have",
+        ),
+    )
+    for measured, earned, word, says in cases:
+        now = replace(raced, verdict=Verdict.PASS, earned=earned, measurements=(measured,))
+        checks = tuple(now if each is raced else each for each in record.checks)
+        text = read(replace(record, checks=checks)).text
+        assert says in text
+        assert f"{raced.check.line} {word} " in text
+
+
 def test_policy_line_shows_lines_and_verdicts_only():
     """Under ``line`` there is no rationale, misconception, hint or own line; waiting and broken are still explained."""
     text = read(records.partial(), policy="line").text
