@@ -419,9 +419,8 @@ class Marker:
         from grader.wall.session import Policy
 
         try:
-            names, ops, _ = asked["policy"]
-            policy = Policy(tuple(names), tuple(ops)) if names or ops else None
-            wall = self._reference_wall(asked["seed"], policy)
+            names, ops, instead = asked["policy"]
+            wall = self._reference_wall(asked["seed"], Policy(tuple(names), tuple(ops), instead))
             assert wall.guest is not None
             pid = wall.guest.pid
         except (SandboxLost, StudentFault, OSError) as error:

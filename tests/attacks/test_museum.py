@@ -61,8 +61,14 @@ ALL: list[Attack] = [
     *(*reading.ATTACKS, *forging.ATTACKS, *resources.ATTACKS, *packing.ATTACKS, *poisoning.ATTACKS),
     *(*timing.ATTACKS, *counting.ATTACKS),
 ]
-ATTACKS = list({attack.number: attack for attack in reversed(ALL)}.values()) if FORMS == "first" else ALL
-FAIR = ALL_FAIR[:1] if FORMS == "first" else ALL_FAIR
+
+
+def handing_in(forms: list[Attack]) -> list[Attack]:
+    """Those of them that hand in."""
+    return list({form.number: form for form in reversed(forms)}.values()) if FORMS == "first" else forms
+
+
+ATTACKS, FAIR = handing_in(ALL), handing_in(ALL_FAIR)
 ASSIGNMENTS = tuple(dict.fromkeys([NAME, *(attack.assignment for attack in ATTACKS)]))
 """The class's own, and others in which something is tried."""
 FULL = 30.0
