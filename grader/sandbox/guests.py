@@ -168,6 +168,8 @@ class ZygoteGuest:
 
     def _end(self, cause: ExitCause) -> Exit:
         self._cause = cause
+        with contextlib.suppress(OSError):
+            self._sample()  # an engine may remove a dead guest's control group before we have read it
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _END_S
         while (left_s := deadline - time.monotonic()) > 0:

@@ -18,6 +18,7 @@ import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import docker.errors
 import pytest
@@ -265,6 +266,22 @@ def test_a_container_that_others_kill_is_lost(spawn):
     with connected() as client:
         client.kill(container_of(guest))
     assert end_of(guest).cause is ExitCause.LOST
+
+
+def test_what_a_killed_guest_used_is_known_though_it_is_gone_first(spawn, monkeypatch):
+    """The engine may have removed the control group of a dead container before we hear of its end."""
+    guest = spawn()
+    ask(guest, "sum(range(1_000_000))")
+    receive, groups = guest._channel.receive, f"*{container_of(guest)}*"
+
+    def late(timeout_s):
+        if (received := receive(timeout_s)) is not None:
+            within(20, lambda: not any(Path("/sys/fs/cgroup").rglob(groups)))
+        return received
+
+    monkeypatch.setattr(guest, "_channel", SimpleNamespace(receive=late, socket=guest._channel.socket))
+    assert guest.kill().cause is ExitCause.KILLED
+    assert guest.usage().cpu_s > 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
