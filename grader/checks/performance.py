@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from grader.model import Measurement
-from grader.sandbox.outside import Peak, Restless, held_still
+from grader.sandbox.outside import Peak, Restless, held_still, on_cores
 from grader.wall.faults import Mismatch, StudentFault
 from grader.wall.host import Remote, Wall
 from grader.wall.session import Budget
@@ -43,7 +43,7 @@ from .sequential import ENOUGH, WILD, Decision, Series, interval, ramp, slope, s
 from .watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["Each", "TooNoisy", "counts", "grows", "holds", "race", "ramp"]
 
@@ -51,10 +51,12 @@ Limits = float | Mapping[float, float]
 """A limit that earns all points, or limits with the share that each earns (``ramp(5, 20)``)."""
 WARM = 3
 ECHOES = 7
+LEVELS = 5
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
 LEAST_S = 1e-6
 MOST_CALLS = 100
+CLEARLY = 1.7
 LEAST_BYTES = 4.0 * (1 << 20)
 """Less than this is as good as nothing: pages that were there already, or a huge page of which little is used."""
 ROUNDING = 1e-4
@@ -101,7 +103,7 @@ def race(
     series = Series(_limits(at_most))
     with duel:
         wall_s = duel.prepare(inputs, max(series.limits))
-        duel.level(inputs, max(series.limits), wall_s)
+        duel.level(inputs, max(series.limits))
         own, other = [], []
         while not series.is_done:
             one, two = duel.pair(inputs())
@@ -156,6 +158,8 @@ def grows(
     curve: dict[int, list[float]] = {size: [] for size in ordered}
     with duel:
         wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0, warm=1) for size in ordered}  # type: ignore[misc]
+        for size in ordered:
+            duel.pair(inputs(size))
         while not series.is_done:
             costs = {}
             for size in random.SystemRandom().sample(ordered, len(ordered)):
@@ -288,19 +292,26 @@ class _Duel:
         self.coins = random.SystemRandom()
         self.last_args: tuple[Any, ...] = ()
         self.calls = 1
-        self._warm: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._collects = gc.isenabled()
         gc.disable()
+        self._on(random.SystemRandom().sample(sorted(os.sched_getaffinity(0)), 1))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._on(os.sched_getaffinity(0))
         if self._collects:
             gc.enable()
 
+    def _on(self, cores: Iterable[int]) -> None:
+        """Bind both sides to cores."""
+        for wall in (self.wall, self.other):
+            if (pid := wall.root if wall.guest is None else wall.guest.pid) is not None:
+                on_cores(pid, set(cores))
+
     def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> float:
-        """Call both a few times, and give the student's side time for a whole race; what the wall costs, in seconds.
+        """Call the reference a few times, and give both sides time for a whole race; what the wall costs, in seconds.
 
         Never more than half of what the reference's calls took: taking off too little only helps the student.
         """
@@ -315,30 +326,34 @@ class _Duel:
         for wall in (self.wall, self.other):
             left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
             wall.extend(Budget.wall(left + more_s), left + more_s if left else math.inf)
-        self._warm = [self.pair(inputs()) for _ in range(warm)]
         with self._still():
             self.other.timed("keep", [answer])
             echoes = [self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES)]
         return min(*echoes, min(times) / 2)
 
-    def level(self, inputs: Callable[[], Sequence[Any]], limit: float, wall_s: float) -> None:
+    def level(self, inputs: Callable[[], Sequence[Any]], limit: float) -> None:
         """From now on a request lets the reference compute several times, so that both sides take about as long.
 
         On a busy machine a long call shares its core with others and a short one often does not: their ratio would
-        say more of the machine than of the work. And what ``wall_s`` misses of the wall's cost is then in both alike.
+        say more of the machine than of the work. And what the echo misses of the wall's cost is then in both alike.
+
+        What one call takes is told by a request of several against a request of one, in which all of the wall's cost
+        cancels: of so many that the one takes clearly longer, for the difference of two that take alike is noise.
         """
+        several, longer = 1, 0.0
+        while several < MOST_CALLS and longer < CLEARLY:
+            several *= 2
+            steps = []
+            for _ in range(LEVELS):
+                self.calls = 1
+                own, once = self.pair(inputs())
+                self.calls = several
+                again, more = self.pair(inputs())
+                each = max((more - once) / (several - 1), LEAST_S)
+                steps.append((more / once, ((own + again) / 2 - once) / each + 1))
+            longer, calls = (statistics.median(figures) for figures in zip(*steps, strict=True))
         most = min(round(PATIENCE * limit), MOST_CALLS)
-        own, once = (min(times) for times in zip(*self._warm, strict=True))
-        several = max(2, min(round((own - wall_s) / max(once - wall_s, LEAST_S)), most))
-        found = []
-        for _ in range(WARM):
-            self.calls = 1
-            pair = self.pair(inputs())
-            self.calls = several
-            found.append((*pair, self._reference(self.last_args)[1]))
-        own, once, more = (min(times) for times in zip(*found, strict=True))
-        each = max((more - once) / (several - 1), LEAST_S)  # all of the wall's cost cancels
-        self.calls = max(1, min(round((own - once) / each) + 1, most))
+        self.calls = max(1, min(round(calls), most))
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""

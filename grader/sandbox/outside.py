@@ -5,6 +5,9 @@ can refuse, not even pid 1): nobody can slow the reference by using the machine,
 walk over the tree is repeated until it finds no process that it did not stop before; a tree that grows faster than that
 is a fault of the student's.
 
+Both sides of a comparison are bound to one core: on two, one of which something else keeps busy, a whole race may find
+one side on the slow core and the other on the quick one.
+
 Memory is the kernel's own account of resident pages (``VmHWM``, set back before a call through ``clear_refs``), so a
 guest cannot understate it. Helpers that a process starts count with what they hold when the call ends, and where there
 is a control group its peak counts too.
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
     from grader.sandbox.base import Guest
 
-__all__ = ["Peak", "Restless", "go_on", "held_still"]
+__all__ = ["Peak", "Restless", "go_on", "held_still", "on_cores"]
 
 _WALKS = 50
 
@@ -72,6 +75,14 @@ def go_on(guest: Guest) -> None:
     with contextlib.suppress(OSError):
         for pid in tree_of(guest.pid):
             _signal(pid, signal.SIGCONT)
+
+
+def on_cores(root: int, cores: set[int]) -> None:
+    """Bind a process and all below it to some cores, as far as this user may."""
+    with contextlib.suppress(OSError):
+        for pid in tree_of(root):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.sched_setaffinity(pid, cores)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -239,8 +239,8 @@ PRODUCTS = {f"aten::{name}" for name in ("mm", "bmm", "addmm", "baddbmm", "mv", 
 
 
 @check("linear", points=3, hint="if ctx.needs_input_grad[0]: … , and None for a gradient that nobody asked for.")
-def test_linear_needed(student, rng):
-    """LinearFn computes only the gradients that are needed: one matrix product for x or w alone, none for b alone."""
+def test_linear_needed(student, reference, rng):
+    """LinearFn computes only what is needed: one matrix product for x or w alone, none for b alone, so it is quick."""
     for shape in ((5, 3), (2, 3, 3)):
         x, w, b = randn(rng, *shape), randn(rng, 2, 3), randn(rng, 2)
         ones = torch.ones(*shape[:-1], 2, dtype=F64)
@@ -257,6 +257,26 @@ def test_linear_needed(student, rng):
             close(gradients, due, what="the list of gradients")
             if sum(name in PRODUCTS for name in names) > most:
                 fail("The backward computes a matrix product for a gradient that is not needed.", kind="cost")
+    race(back_to_b(student), back_to_b(reference), lambda: wide_layer(rng), at_most=6)
+
+
+@probe
+def back_to_b(student):
+    """A function that goes back to b alone, for many gradients that come in."""
+
+    def gradients(x, w, b, upstreams):
+        with torch.enable_grad():
+            b = b.requires_grad_()
+            y = student.LinearFn.apply(x, w, b)
+            return torch.stack([torch.autograd.grad(y, b, each, retain_graph=True)[0] for each in upstreams])
+
+    return gradients
+
+
+def wide_layer(rng):
+    """A layer whose matrix products take far longer than the sum over its rows, and gradients that come in."""
+    rows = int(torch.randint(230, 256, (), generator=rng))
+    return randn(rng, rows, 1024), randn(rng, 32, 1024), randn(rng, 32), randn(rng, 20, rows, 32)
 
 
 @check("linear", points=2, hint="Use operations that autograd knows in backward, on what ctx.saved_tensors gives.")
@@ -751,12 +771,28 @@ def cost_of_a_chain(student, x, length):
 
 
 @check("var", points=1, hint="Visit every Var once, not every path: remember which you have seen.")
-def test_var_work(student):
-    """backward goes through each operation once: 40 doublings are quick, and its work is proportional to the graph."""
+def test_var_work(student, reference, rng):
+    """backward goes through each operation once: its work is proportional to the graph, its time at most 6 times ours."""
     close(doublings(student, torch.ones(1, dtype=F64), 40), torch.full((1,), 2.0**40, dtype=F64), what="the gradient")
     few, many = (cost_of_a_chain(student, torch.full((1,), 0.5, dtype=F64), length) for length in (50, 200))
     if type(few) is not int or type(many) is not int or many > 4.6 * few:
         fail("The number of PyTorch operations in backward grows faster than the graph.", kind="cost")
+    race(there_and_back(student), there_and_back(reference), lambda: (rand(rng, 1) / 2, 250), at_most=6)
+
+
+@probe
+def there_and_back(student):
+    """A function that builds a chain that comes back to its first link, and goes back through it."""
+
+    def gradient(x, length):
+        leaf = student.Var(x, requires_grad=True)
+        y = leaf
+        for _ in range(length):
+            y = y * leaf + leaf
+        y.backward()
+        return leaf.grad
+
+    return gradient
 
 
 # ------------------------------------------------------------------------------------------------ 5. detached

@@ -620,13 +620,28 @@ def test_dropout2d_arguments(student, rng):
 
 
 @check("dropout2d", points=1, hint="Hand the generator on; no loop over samples or channels.")
-def test_dropout2d_generator(student, rng):
-    """dropout2d draws from the generator that it gets, or from PyTorch's global one, in a few operations."""
+def test_dropout2d_generator(student, reference, rng):
+    """dropout2d draws from its generator, or PyTorch's global one, in few operations and at most 6 times our time."""
     x = nonzero(rng, 20, 10, 2, 2)
     fresh_and_reproducible(lambda g: student.dropout2d(x, 0.5, True, g), rng, (20, 10, 2, 2))
     contract(student.dropout2d, x, 0.5, draws_rng=True)
     if watch(student.dropout2d, x, 0.5, True, seeded(rng)).op_count > 16:
         fail("There are too many operations.", kind="cost")
+    for shape in ((2000, 8), (8, 2000)):
+        race(
+            student.dropout2d,
+            reference.dropout2d,
+            lambda shape=shape: (nonzero(rng, *shape, 2, 2, dtype=torch.float32), 0.5, True),
+            at_most=6,
+            verify=channels_kept_or_dropped,
+        )
+
+
+def channels_kept_or_dropped(result, due, x, p, training):
+    """Each channel is doubled or zero as a whole, about half of them."""
+    zeros = dropped(result, x.shape)[:, :, :1, :1]
+    close(result, 2 * x * (1 - zeros).float())
+    right_rate(zeros, p, "channels")
 
 
 # ----------------------------------------------------------------------------------------------------- 6. mlp

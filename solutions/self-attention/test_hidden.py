@@ -242,10 +242,10 @@ def test_attention_operations(student, reference, rng):
     )
 
 
-def tokens(rng, *lead, n):
+def tokens(rng, *lead, n, d=16):
     """Queries, keys and values of about n tokens; never the same number twice in a row."""
     n = int(torch.randint(n - n // 8, n + 1, (), generator=rng))
-    return triple(rng, *lead, L=n, M=n, d=16, e=16, dtype=torch.float32)
+    return triple(rng, *lead, L=n, M=n, d=d, e=d, dtype=torch.float32)
 
 
 @check(
@@ -598,8 +598,8 @@ def test_multihead_gradients(student, rng):
 
 
 @check("multihead", points=1, hint="Heads are a batch dimension: one product for all of them, no loop.")
-def test_multihead_operations(student, rng):
-    """MultiHeadSelfAttention needs no more operations for many heads, sequences and tokens than for few."""
+def test_multihead_operations(student, reference, rng):
+    """MultiHeadSelfAttention needs no more operations for many heads and sequences, and at most 6 times our time."""
     counts = []
     for n_heads, B, L in ((2, 1, 4), (12, 4, 16)):
         module = student.MultiHeadSelfAttention(24, n_heads)
@@ -607,6 +607,12 @@ def test_multihead_operations(student, rng):
         counts.append(watch(module, x).op_count + watch(module, x, random_mask(rng, L, L)).op_count)
     if counts[1] > counts[0] + 6:
         fail("The number of operations grows with the heads, the batch or the length.", kind="cost")
+    for n_heads, D, B, L in ((128, 128, 4, 4), (1, 8, 256, 4), (1, 8, 1, 512)):
+        state = {name: each.float() for name, each in random_state(rng, D).items()}
+        layers = [side.MultiHeadSelfAttention(D, n_heads) for side in (student, reference)]
+        for layer in layers:
+            layer.load_state_dict(state)
+        race(*layers, lambda B=B, L=L, D=D: (tokens(rng, B, n=L, d=D)[0],), at_most=6)
 
 
 # ----------------------------------------------------------------------------------------------- 5. truncated

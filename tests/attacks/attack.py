@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook", "wrong_variant"]
+__all__ = ["HONEST", "SECRET", "Attack", "cells", "notebook", "solution", "wrong_variant"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "softmax-regression"
@@ -105,6 +106,14 @@ def wrong_variant(assignment: str, name: str) -> str:
     """The code of a wrong variant, without what it says to an audit."""
     text = (ROOT / "solutions" / assignment / "wrong" / f"{name}.py").read_text(encoding="utf-8")
     return text.split('"""', 2)[2].strip()
+
+
+def solution(assignment: str, exercise: str) -> str:
+    """Our own code of an exercise."""
+    text = (ROOT / "solutions" / assignment / f"{assignment}.py").read_text(encoding="utf-8")
+    found = re.search(rf'^# %% nbgrader=.* exercise="{exercise}"$(.*?)^# %%', text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1].strip()
 
 
 def cells(answers: dict[str, str], *, before: str = "", after: str = "", assignment: str = NAME) -> dict[str, Any]:

@@ -6,6 +6,9 @@ Nothing here depends on how busy the machine is: what is slow is slow a hundredf
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from in_process import notebook
 
 from grader.checks import Each, counts, grows, holds, race, ramp
 from grader.checks.performance import TooNoisy, machine
+from grader.sandbox.watch import tree_of
 from grader.wall.faults import Forbidden, Mismatch
 from grader.wall.host import Student
 from grader.wall.session import Policy, prepare
@@ -74,6 +78,30 @@ def test_what_watching_costs_is_paid_by_both_sides(ops):
         other.timed("repeat", [1, reference.soft, *some()])
         with pytest.raises(Forbidden):
             own.timed("call", [student.soft, *some()])
+
+
+def test_both_sides_are_bound_to_one_core_for_the_length_of_a_race():
+    """Something that keeps another core busy slows both or none. Helpers of a guest's are bound with it."""
+    shell = ["sh", "-c", "sleep 100 & echo; wait"]
+    with contextlib.ExitStack() as stack:
+        student, reference, wall = stack.enter_context(sides(""))
+        guests = [stack.enter_context(subprocess.Popen(shell, stdout=subprocess.PIPE)) for _ in range(2)]
+        for guest in guests:
+            stack.callback(lambda guest=guest: [os.kill(pid, signal.SIGKILL) for pid in tree_of(guest.pid)])
+            guest.stdout.readline()
+        wall.root, reference._wall.root = (guest.pid for guest in guests)
+        everyone = [pid for guest in guests for pid in tree_of(guest.pid)]
+        seen = set()
+
+        def look(*_):
+            seen.add(tuple(frozenset(os.sched_getaffinity(pid)) for pid in everyone))
+
+        race(student.work, reference.work, some, at_most=20, verify=look)
+        assert len(everyone) == 4
+        ((core, *cores),) = seen
+        assert len(core) == 1
+        assert set(cores) == {core}
+        assert {frozenset(os.sched_getaffinity(pid)) for pid in everyone} == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_far_slower_loses_them_and_is_told():
