@@ -31,7 +31,7 @@ import torch
 from . import gpu, meters
 from .described import TEXT_LIMIT, MissingName, describe_exception, name_of
 from .peer import Answer, Peer
-from .wire import Channel, Closed, WireError
+from .wire import Channel, Closed, Encoder, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -430,6 +430,25 @@ def warm() -> None:
     shell = Shell()
     shell.run(0, "1 + 1", 1 << 10)
     _warm.append(shell)
+    _rehearse()
+
+
+def _rehearse() -> None:
+    """Answer a request with tensors, and watch a call: what these import or build lazily is then in every copy."""
+    ours, theirs = socket.socketpair()
+    worker = Worker(Channel(theirs), {}, can_fork=False)
+    encoder = Encoder(lambda _value: {}, lambda _tensor, _what: None)
+    numbers = [encoder.encode(torch.ones(2, dtype=dtype)) for dtype in (torch.float32, torch.float64)]
+    host = Channel(ours)
+    host.send({"q": 0, "op": "op", "a": ["add", *numbers]}, encoder.blob())
+    ours.shutdown(socket.SHUT_WR)
+    worker.loop()
+    reply, _ = host.receive()
+    if "err" in reply:
+        raise RuntimeError(f"the rehearsal failed: {reply['err']}")
+    worker._watched(torch.exp, [torch.ones(2)], {}, {"meter": True})
+    host.close()
+    worker.channel.close()
 
 
 def serve(wall: socket.socket, limits: dict[str, Any] | None = None) -> NoReturn:
