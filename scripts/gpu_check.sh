@@ -167,6 +167,7 @@ row "grader doctor, bubblewrap" doctor bubblewrap
 row "grader doctor, no sandbox" doctor none
 if wanted sandbox; then
   row "unit tests" tests tests/unit/test_gpu.py
+  row "kernel launches" tests tests/unit/test_launches.py
   row "conformance, bubblewrap with a GPU" tests tests/conformance -k "bubblewrap and GPU"
   row "conformance, no sandbox with a GPU" tests tests/conformance -k "none and GPU"
 fi

@@ -239,7 +239,7 @@ def counts(
     sizes: Sequence[int] = (),
     backward: bool = False,
 ) -> None:
-    """End the check unless a call's operators, FLOPs or live bytes stay within a limit: exact, the same in each run.
+    """End the check unless a call's operators, FLOPs, live bytes or kernel launches stay within a limit: exact.
 
     The student's own process counts, so something from outside should stand behind: ``race`` or ``holds``.
 
@@ -247,22 +247,26 @@ def counts(
         fn: the student's function.
         inputs: draws the arguments of one call; with ``sizes``, for a size.
         at_most: the limit, or limits with their shares; with ``sizes`` limits of the exponent.
-        of: ``operators`` (on a GPU: one kernel launch each, about), ``flops`` or ``live bytes``.
+        of: ``operators``, ``flops``, ``live bytes`` or ``kernel launches``: of these a call makes some on a GPU, none
+            on a CPU.
         sizes: measure growth over these sizes.
         backward: count the backward pass too.
 
     Raises:
         Mismatch: there is too much of it for any points.
     """
-    fields = {"operators": "op_count", "flops": "flops", "live bytes": "peak_bytes"}
+    fields = {"operators": "op_count", "flops": "flops", "live bytes": "peak_bytes", "kernel launches": "launches"}
     if of not in fields:
-        raise TypeError(f"operators, flops or live bytes can be counted, not {of!r}")
+        raise TypeError(f"operators, flops, live bytes or kernel launches can be counted, not {of!r}")
     limits = Series(_limits(at_most)).limits
     curve, seen = [], None
     for size in sorted(sizes) if sizes else [None]:
         args = inputs() if size is None else inputs(size)
-        seen = watch(fn, *args, backward=backward, flops=of == "flops")
-        curve.append((float(size or 0), float(getattr(seen, fields[of]))))
+        seen = watch(fn, *args, backward=backward, flops=of == "flops", launches=of == "kernel launches")
+        count = getattr(seen, fields[of])
+        if count is None:
+            raise RuntimeError("this guest's torch cannot trace what it launches on the GPU (it needs CUPTI)")
+        curve.append((float(size or 0), float(count)))
     unit = "exponent" if sizes else of
     value = slope([size for size, _ in curve], [max(cost, 1.0) for _, cost in curve]) if sizes else curve[0][1]
     assert seen is not None
@@ -343,17 +347,23 @@ class _Duel:
         several, longer = 1, 0.0
         while several < MOST_CALLS and longer < CLEARLY:
             several *= 2
-            steps = []
+            found = []
             for _ in range(LEVELS):
                 self.calls = 1
-                own, once = self.pair(inputs())
+                _, once = self.pair(inputs())
                 self.calls = several
-                again, more = self.pair(inputs())
-                each = max((more - once) / (several - 1), LEAST_S)
-                steps.append((more / once, ((own + again) / 2 - once) / each + 1))
-            longer, calls = (statistics.median(figures) for figures in zip(*steps, strict=True))
+                _, more = self.pair(inputs())
+                found.append((more / once, (more - once) / (several - 1)))
+            longer, each = (statistics.median(figures) for figures in zip(*found, strict=True))
         most = min(round(PATIENCE * limit), MOST_CALLS)
-        self.calls = max(1, min(round(calls), most))
+        self.calls = 1
+        for _ in range(LEVELS):
+            pairs = [self.pair(inputs()) for _ in range(LEVELS)]
+            behind = statistics.median(own - other for own, other in pairs) / max(each, LEAST_S)
+            calls = max(1, min(round(self.calls + behind), most))
+            if abs(calls - self.calls) <= calls / 8:
+                break
+            self.calls = calls
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""

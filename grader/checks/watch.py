@@ -34,6 +34,8 @@ class Observation:
     """ATen operators by name (``aten::mm``), backward included."""
     flops: int
     """Only counted with ``flops=True``."""
+    launches: int | None
+    """Kernels launched on the GPU, only counted with ``launches=True``; None where they cannot be traced."""
     peak_bytes: int
     """Peak of the live bytes of tensors that the call allocated."""
 
@@ -54,7 +56,13 @@ _FREE = frozenset(
 
 
 def watch(
-    fn: Callable[..., Any], *args: Any, backward: bool = False, meter: bool = True, flops: bool = False, **kwargs: Any
+    fn: Callable[..., Any],
+    *args: Any,
+    backward: bool = False,
+    meter: bool = True,
+    flops: bool = False,
+    launches: bool = False,
+    **kwargs: Any,
 ) -> Observation:
     """Call a function or object of the student's and see what the call does.
 
@@ -64,11 +72,12 @@ def watch(
         backward: also run ``value.sum().backward()`` inside, with ``requires_grad`` set on floating-point arguments.
         meter: count operators and bytes (about 30 µs an operator).
         flops: count FLOPs too.
+        launches: count kernel launches on the GPU too (a traced call takes milliseconds more).
         kwargs: passed on.
     """
     if type(fn) is not Remote:
         raise TypeError("watch() needs a function of the student's, such as student.softmax")
-    options = {"watch": True, "backward": backward, "meter": meter, "flops": flops}
+    options = {"watch": True, "backward": backward, "meter": meter, "flops": flops, "launches": launches}
     value, facts = fn._wall_peer.request("call", [fn, *args], kwargs, options=options)
     try:
         return _observation(value, facts)
@@ -88,6 +97,7 @@ def _observation(value: Any, facts: dict[str, Any]) -> Observation:
         stdout=str(facts["stdout"])[:2000],
         ops=Counter(ops),
         flops=_count(facts.get("flops", 0)),
+        launches=None if facts.get("launches") is None else _count(facts["launches"]),
         peak_bytes=_count(facts.get("peak_bytes", 0)),
     )
 

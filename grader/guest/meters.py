@@ -12,17 +12,19 @@ import operator
 import random
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from . import gpu
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ForbiddenUse", "Meter", "Policy", "Snapshot", "Surroundings", "aliases", "tensors_in"]
+__all__ = ["ForbiddenUse", "Launches", "Meter", "Policy", "Snapshot", "Surroundings", "aliases", "tensors_in"]
 
 
 class ForbiddenUse(Exception):
@@ -157,6 +159,36 @@ class Meter(TorchDispatchMode):
     def facts(self) -> dict[str, Any]:
         """Plain JSON of what was counted."""
         return {"ops": dict(self.ops), "flops": self.flops, "peak_bytes": self.peak_bytes}
+
+
+class Launches:
+    """Counts what a block launches on the GPU: kernels, and whole graphs of them, as CUDA's tracing tells (CUPTI).
+
+    ``count`` is None where there is a GPU that cannot be traced, and 0 where there is none.
+    """
+
+    CALLS = frozenset(
+        ("cudaLaunchKernel", "cudaLaunchKernelExC", "cudaLaunchCooperativeKernel", "cudaGraphLaunch",
+         "cuLaunchKernel", "cuLaunchKernelEx", "cuLaunchCooperativeKernel", "cuGraphLaunch")
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.count: int | None = 0
+        self._trace: Any = None
+
+    def __enter__(self) -> Self:
+        if gpu.is_handed_over() and torch.cuda.is_available():
+            self.count = None
+            if torch.profiler.ProfilerActivity.CUDA in torch.profiler.supported_activities():
+                self._trace = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+                self._trace.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._trace is not None:
+            gpu.settle()
+            self._trace.__exit__(*error)
+            self.count = sum(event.name in self.CALLS for event in self._trace.events())
 
 
 def tensors_in(value: Any, path: str = "", depth: int = 0) -> dict[str, torch.Tensor]:

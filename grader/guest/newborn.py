@@ -75,7 +75,7 @@ def _exercise_torch(*, backward: bool) -> None:
         if backward:
             loss.backward()
     layer = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.LayerNorm(4))
-    loss = layer(x.detach()).sum()
+    loss = layer(x.detach()).sum() + torch.nn.Conv2d(2, 2, 3)(torch.randn(2, 2, 8, 8)).sum()
     if backward:
         loss.backward()
         torch.optim.SGD(layer.parameters(), lr=0.1).step()

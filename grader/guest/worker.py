@@ -326,8 +326,13 @@ class Worker(Peer):
         printed = io.StringIO()
         metered = options.get("meter") is True
         meter = meters.Meter(flops=options.get("flops") is True) if metered else None
+        launches = meters.Launches() if options.get("launches") is True else None
         try:
-            with contextlib.redirect_stdout(printed), meter or contextlib.nullcontext():
+            with (
+                contextlib.redirect_stdout(printed),
+                launches or contextlib.nullcontext(),
+                meter or contextlib.nullcontext(),
+            ):
                 value = self._limited(lambda: function(*args, **kwargs))
                 if backward:
                     _sum_of(value).backward()
@@ -339,6 +344,8 @@ class Worker(Peer):
         facts["stdout"] = printed.getvalue()[:TEXT_LIMIT]
         if meter is not None:
             facts.update(meter.facts())
+        if launches is not None:
+            facts["launches"] = launches.count
         return Answer(value, facts)
 
     # -- what crosses ----------------------------------------------------------------------------------------------
@@ -446,7 +453,7 @@ def _rehearse() -> None:
     reply, _ = host.receive()
     if "err" in reply:
         raise RuntimeError(f"the rehearsal failed: {reply['err']}")
-    worker._watched(torch.exp, [torch.ones(2)], {}, {"meter": True})
+    worker._watched(torch.exp, [torch.ones(2)], {}, {"meter": True, "flops": True})
     host.close()
     worker.channel.close()
 
