@@ -50,8 +50,12 @@ __all__ = ["Each", "TooNoisy", "counts", "grows", "holds", "race", "ramp"]
 Limits = float | Mapping[float, float]
 """A limit that earns all points, or limits with the share that each earns (``ramp(5, 20)``)."""
 WARM = 3
+CORES = 4
 ECHOES = 7
 LEVELS = 5
+RACES = 3
+UNEVEN = 1.6
+"""When the requests of one side took so many times as long as the other's, the race begins anew, at most so often."""
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
 LEAST_S = 1e-6
@@ -100,16 +104,23 @@ def race(
         TooNoisy: the machine is too noisy, and there will be another try.
     """
     duel = _Duel(fn, against, verify)
-    series = Series(_limits(at_most))
+    limits = _limits(at_most)
     with duel:
-        wall_s = duel.prepare(inputs, max(series.limits))
-        duel.level(inputs, max(series.limits))
-        own, other = [], []
-        while not series.is_done:
-            one, two = duel.pair(inputs())
-            own.append(max(one - wall_s, LEAST_S))
-            other.append(max(two - wall_s, LEAST_S) / duel.calls)
-            series.add(own[-1] / other[-1])
+        wall_s = duel.prepare(inputs, max(limits))
+        for _ in range(RACES):
+            most = duel.level(inputs, max(limits))
+            series = Series(limits)
+            own, other, ahead = [], [], []
+            while not series.is_done:
+                one, two = duel.pair(inputs())
+                own.append(max(one - wall_s, LEAST_S))
+                other.append(max(two - wall_s, LEAST_S) / duel.calls)
+                series.add(own[-1] / other[-1])
+                ahead.append(one / two)
+            longer = statistics.median(ahead)
+            if 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most):
+                break
+            duel.give_time()
     wild = spread([math.log(each) for each in other])
     measured = _measured(
         series,
@@ -296,29 +307,42 @@ class _Duel:
         self.coins = random.SystemRandom()
         self.last_args: tuple[Any, ...] = ()
         self.calls = 1
+        self.is_bound = False
+        self.race_s = 0.0
 
     def __enter__(self) -> Self:
         self._collects = gc.isenabled()
         gc.disable()
-        self._on(random.SystemRandom().sample(sorted(os.sched_getaffinity(0)), 1))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._on(os.sched_getaffinity(0))
+        self._bind(os.sched_getaffinity(0))
         if self._collects:
             gc.enable()
 
-    def _on(self, cores: Iterable[int]) -> None:
-        """Bind both sides to cores."""
+    def _bind(self, cores: Iterable[int]) -> None:
+        """Have both sides run on these cores only."""
         for wall in (self.wall, self.other):
             if (pid := wall.root if wall.guest is None else wall.guest.pid) is not None:
                 on_cores(pid, set(cores))
+
+    def _bind_to_a_quiet_core(self, args: tuple[Any, ...]) -> None:
+        """Of a few cores, the one on which the reference is quickest now."""
+        took = {}
+        cores = sorted(os.sched_getaffinity(0))
+        for core in self.coins.sample(cores, min(len(cores), CORES)):
+            self._bind([core])
+            took[core] = statistics.median(self._reference(args)[1] for _ in range(WARM))
+        self._bind([min(took, key=took.__getitem__)])
+        self.is_bound = True
 
     def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> float:
         """Call the reference a few times, and give both sides time for a whole race; what the wall costs, in seconds.
 
         Never more than half of what the reference's calls took: taking off too little only helps the student.
         """
+        if not self.is_bound:
+            self._bind_to_a_quiet_core(_plain(inputs()))
         times = []
         args: tuple[Any, ...] = ()
         answer: Any = None
@@ -326,17 +350,23 @@ class _Duel:
             args = _plain(inputs())
             answer, seconds = self._reference(args)
             times.append(seconds)
-        more_s = ENOUGH * min(times) * (1 + PATIENCE * limit)
-        for wall in (self.wall, self.other):
-            left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
-            wall.extend(Budget.wall(left + more_s), left + more_s if left else math.inf)
+        self.race_s = 1.5 * ENOUGH * min(times) * (1 + PATIENCE * limit)
+        self.give_time()
         with self._still():
             self.other.timed("keep", [answer])
             echoes = [self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES)]
         return min(*echoes, min(times) / 2)
 
-    def level(self, inputs: Callable[[], Sequence[Any]], limit: float) -> None:
+    def give_time(self) -> None:
+        """Give both sides time for a race, beyond what the check has."""
+        for wall in (self.wall, self.other):
+            left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
+            wall.extend(Budget.wall(left + self.race_s), left + self.race_s if left else math.inf)
+
+    def level(self, inputs: Callable[[], Sequence[Any]], limit: float) -> int:
         """From now on a request lets the reference compute several times, so that both sides take about as long.
+
+        Returns the most times that it would compute: for a student who is far too slow.
 
         On a busy machine a long call shares its core with others and a short one often does not: their ratio would
         say more of the machine than of the work. And what the echo misses of the wall's cost is then in both alike.
@@ -344,6 +374,12 @@ class _Duel:
         What one call takes is told by a request of several against a request of one, in which all of the wall's cost
         cancels: of so many that the one takes clearly longer, for the difference of two that take alike is noise.
         """
+        most = min(round(PATIENCE * limit), MOST_CALLS)
+        self.calls = 1
+        own, once = (min(times) for times in zip(*(self.pair(inputs()) for _ in range(WARM)), strict=True))
+        if own >= most * once:  # far too slow
+            self.calls = most
+            return most
         several, longer = 1, 0.0
         while several < MOST_CALLS and longer < CLEARLY:
             several *= 2
@@ -355,7 +391,6 @@ class _Duel:
                 _, more = self.pair(inputs())
                 found.append((more / once, (more - once) / (several - 1)))
             longer, each = (statistics.median(figures) for figures in zip(*found, strict=True))
-        most = min(round(PATIENCE * limit), MOST_CALLS)
         self.calls = 1
         for _ in range(LEVELS):
             pairs = [self.pair(inputs()) for _ in range(LEVELS)]
@@ -364,6 +399,7 @@ class _Duel:
             if abs(calls - self.calls) <= calls / 8:
                 break
             self.calls = calls
+        return most
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""

@@ -5,8 +5,7 @@ can refuse, not even pid 1): nobody can slow the reference by using the machine,
 walk over the tree is repeated until it finds no process that it did not stop before; a tree that grows faster than that
 is a fault of the student's.
 
-Both sides of a comparison are bound to one core: on two, one of which something else keeps busy, a whole race may find
-one side on the slow core and the other on the quick one.
+Both sides of a race are bound to one core: of two, one of which something else keeps busy, each could find another.
 
 Memory is the kernel's own account of resident pages (``VmHWM``, set back before a call through ``clear_refs``), so a
 guest cannot understate it. Helpers that a process starts count with what they hold when the call ends, and where there
