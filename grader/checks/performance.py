@@ -51,8 +51,12 @@ Limits = float | Mapping[float, float]
 """A limit that earns all points, or limits with the share that each earns (``ramp(5, 20)``)."""
 WARM = 3
 CORES = 4
+"""Of so many, at most, the quietest is chosen."""
 ECHOES = 7
 LEVELS = 5
+"""Pairs of each look at how many calls the reference should make, and looks at most."""
+CLEARLY = 1.7
+"""A request of several calls that takes so many times as long as one of a single call tells what a call takes."""
 RACES = 3
 UNEVEN = 1.6
 """When the requests of one side took so many times as long as the other's, the race begins anew, at most so often."""
@@ -60,7 +64,6 @@ UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
 LEAST_S = 1e-6
 MOST_CALLS = 100
-CLEARLY = 1.7
 LEAST_BYTES = 4.0 * (1 << 20)
 """Less than this is as good as nothing: pages that were there already, or a huge page of which little is used."""
 ROUNDING = 1e-4
@@ -106,6 +109,7 @@ def race(
     duel = _Duel(fn, against, verify)
     limits = _limits(at_most)
     with duel:
+        duel.bind_to_a_quiet_core(inputs())
         wall_s = duel.prepare(inputs, max(limits))
         for _ in range(RACES):
             most = duel.level(inputs, max(limits))
@@ -168,6 +172,7 @@ def grows(
     series = Series(_limits(at_most))
     curve: dict[int, list[float]] = {size: [] for size in ordered}
     with duel:
+        duel.bind_to_a_quiet_core(inputs(ordered[0]))
         wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0, warm=1) for size in ordered}  # type: ignore[misc]
         for size in ordered:
             duel.pair(inputs(size))
@@ -307,7 +312,6 @@ class _Duel:
         self.coins = random.SystemRandom()
         self.last_args: tuple[Any, ...] = ()
         self.calls = 1
-        self.is_bound = False
         self.race_s = 0.0
 
     def __enter__(self) -> Self:
@@ -326,23 +330,21 @@ class _Duel:
             if (pid := wall.root if wall.guest is None else wall.guest.pid) is not None:
                 on_cores(pid, set(cores))
 
-    def _bind_to_a_quiet_core(self, args: tuple[Any, ...]) -> None:
-        """Of a few cores, the one on which the reference is quickest now."""
+    def bind_to_a_quiet_core(self, args: Sequence[Any]) -> None:
+        """Have both sides run on one core from now on: of a few, that on which the reference is quickest."""
+        args = _plain(args)
         took = {}
         cores = sorted(os.sched_getaffinity(0))
         for core in self.coins.sample(cores, min(len(cores), CORES)):
             self._bind([core])
             took[core] = statistics.median(self._reference(args)[1] for _ in range(WARM))
         self._bind([min(took, key=took.__getitem__)])
-        self.is_bound = True
 
     def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> float:
         """Call the reference a few times, and give both sides time for a whole race; what the wall costs, in seconds.
 
         Never more than half of what the reference's calls took: taking off too little only helps the student.
         """
-        if not self.is_bound:
-            self._bind_to_a_quiet_core(_plain(inputs()))
         times = []
         args: tuple[Any, ...] = ()
         answer: Any = None

@@ -1,8 +1,8 @@
 """Attacks on what is counted: operators, FLOPs and calls, in the assignments whose checks count them.
 
-The guest counts operators and FLOPs, and can say what it likes of them; the host's clock stands behind. Calls of a function of the
-host's are counted where it runs, on the host. Each control answers one exercise rightly and at too high a cost; each
-attack is a control's answer with a trick below it.
+The guest counts operators and FLOPs, and can say what it likes of them; the host's clock stands behind. Calls of a
+function of the host's are counted where it runs, on the host. Each control answers one exercise rightly and at too high
+a cost; each attack is a control's answer with a trick below it.
 """
 
 from __future__ import annotations
