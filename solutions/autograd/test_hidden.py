@@ -777,7 +777,7 @@ def test_var_work(student, reference, rng):
     few, many = (cost_of_a_chain(student, torch.full((1,), 0.5, dtype=F64), length) for length in (50, 200))
     if type(few) is not int or type(many) is not int or many > 4.6 * few:
         fail("The number of PyTorch operations in backward grows faster than the graph.", kind="cost")
-    race(there_and_back(student), there_and_back(reference), lambda: (rand(rng, 1) / 2, 250), at_most=6)
+    race(there_and_back(student), there_and_back(reference), lambda: (rand(rng, 1) / 2, 150), at_most=6)
 
 
 @probe
