@@ -114,6 +114,7 @@ class Batch:
 
     def prepare(self) -> list[str]:
         """Make the assignment, its notebook and its cells what they should be; return what people should know."""
+        self._upsert("course", {"id": self._course})
         self._assignment_id = self._upsert(
             "assignment",
             {"name": self._assignment},

@@ -1,6 +1,6 @@
 """nbgrader's gradebook, filled from records: what formgrader and every nbgrader exporter open.
 
-The tables are nbgrader's own, made by its own ``Gradebook``; a submission gets every row that nbgrader's
+The tables are nbgrader's own, made from its own definitions; a submission gets every row that nbgrader's
 ``add_submission`` and autograder would have made, in bulk and in one transaction a batch. An exercise is a grade cell
 with the exercise's id (and a solution cell of the same name, so that a comment can be left); what a person marks in
 it is a second one, ``<exercise>-manual``.
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grader.errors import JournalError, Place
 from grader.gradebook.batch import Batch, CellPlan, Submission
@@ -30,7 +30,7 @@ from grader.startup import without_grammars
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy.engine import URL, Connection
+    from sqlalchemy.engine import URL, Connection, Engine
 
     from grader.gradebook.journal import Journal
     from grader.model import ExerciseSpec, Record
@@ -135,11 +135,13 @@ class Gradebook:
             ) from None
         try:
             without_grammars()
-            _make_ready(url)
-            from nbgrader.api import Gradebook as NbGraderGradebook
-
-            with NbGraderGradebook(self.url, self.course) as gradebook, gradebook.engine.begin() as connection:
-                yield connection
+            engine = _engine(url)
+            try:
+                with engine.begin() as connection:
+                    _make_ready(connection, _place(url))
+                    yield connection
+            finally:
+                engine.dispose()
         except ModuleNotFoundError as error:
             raise JournalError(
                 f"the gradebook's database needs the Python package {error.name}",
@@ -187,34 +189,53 @@ def autograded_path(root: Path, student: str, assignment: str, notebook: str | N
     return root / "autograded" / student / assignment / f"{names[2]}.ipynb"
 
 
-def _make_ready(url: URL) -> None:
-    """See that the database is empty or nbgrader's at the schema's head; mark an empty one as such.
+def _engine(url: URL) -> Engine:
+    """An engine whose transactions hold table definitions too.
 
-    nbgrader asks an ``alembic`` on the PATH for the version; there need not be one, so it is asked in this process.
+    Python's driver for SQLite would commit each of those by itself: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html
     """
-    from alembic.script import ScriptDirectory
-    from nbgrader.dbutil import ALEMBIC_DIR
-    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy import create_engine, event
 
-    head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
-    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+    sqlite = url.get_backend_name() == "sqlite"
+    if sqlite and url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url)
-    try:
-        with engine.begin() as connection:
-            tables = inspect(connection).get_table_names()
-            if not tables:
-                connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-                connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": head})
-                return
-            known = "alembic_version" in tables
-            version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
-    finally:
-        engine.dispose()
-    if version != head:
+    if sqlite:
+
+        @event.listens_for(engine, "connect")
+        def leave_transactions_to_us(connection: Any, _: object) -> None:
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _make_ready(connection: Connection, place: Place) -> None:
+    """See that the database is nbgrader's at the schema's head; make an empty one that.
+
+    nbgrader's own way asks an ``alembic`` on the PATH for the version, and there need not be one; and it commits
+    halfway, so that a disk full at that instant leaves a database that nobody can use.
+    """
+    from alembic.script import ScriptDirectory
+    from nbgrader.api import Base
+    from nbgrader.dbutil import ALEMBIC_DIR
+    from sqlalchemy import inspect, text
+
+    head = ScriptDirectory(ALEMBIC_DIR).get_current_head()
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        Base.metadata.create_all(connection)
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": head})
+        return
+    known = "alembic_version" in tables
+    if not known or connection.execute(text("SELECT version_num FROM alembic_version")).scalar() != head:
         raise JournalError(
             "the database is not a gradebook of the installed version of nbgrader",
-            place=_place(url),
+            place=place,
             remedy="run `nbgrader db upgrade` on it, or name another database",
         )
 

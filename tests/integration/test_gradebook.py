@@ -6,6 +6,7 @@ import csv
 import os
 import pathlib
 import pwd
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from grader.errors import JournalError
 from grader.gradebook.database import AssignmentFacts, Gradebook, autograded_path, rebuild
@@ -509,6 +510,43 @@ def test_error_leaves_the_database_as_it_was(url):
     with pytest.raises(JournalError, match=r"'cross_entropy-manual' of 'second' cannot be told apart"):
         Gradebook(url).sync([make("bob")], [FACTS, clash])
     assert tables(url) == before
+
+
+def test_disk_full_at_any_statement_is_said_and_leaves_nothing(tmp_path, sqlite_url):
+    """Wherever in a sync the disk fills up: a clear error without a traceback, and the next sync does all of it."""
+    Gradebook(sqlite_url).sync(CLASS, [FACTS])
+    whole = tables(sqlite_url)
+    database = tmp_path / "gradebook.db"
+    database.unlink()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    left = 0
+
+    def count_down(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (512, unlimited[1]))  # a disk without room, for a process
+
+    event.listen(Engine, "before_cursor_execute", count_down)
+    try:
+        failures = 0
+        for statement in range(1, 1000):
+            left = statement
+            try:
+                Gradebook(sqlite_url).sync(CLASS, [FACTS])
+            except JournalError as error:
+                failures += 1
+                resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+                assert "every mark is in the journal" in str(error)
+                assert tables(sqlite_url) == {}, f"statement {statement} left something"
+            else:
+                break
+        assert left > 0, "no sync got through before every statement was tried"
+        assert failures > 40  # nbgrader's tables alone are a dozen
+    finally:
+        event.remove(Engine, "before_cursor_execute", count_down)
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert tables(sqlite_url) == whole
 
 
 def test_foreign_database_is_left_alone(tmp_path, sqlite_url):
