@@ -111,17 +111,10 @@ def race(
     with duel:
         duel.bind_to_a_quiet_core(inputs())
         wall_s = duel.prepare(inputs, max(limits))
+        most = min(round(PATIENCE * max(limits)), MOST_CALLS)
         for _ in range(RACES):
-            most = duel.level(inputs, max(limits))
-            series = Series(limits)
-            own, other, ahead = [], [], []
-            while not series.is_done:
-                one, two = duel.pair(inputs())
-                own.append(max(one - wall_s, LEAST_S))
-                other.append(max(two - wall_s, LEAST_S) / duel.calls)
-                series.add(own[-1] / other[-1])
-                ahead.append(one / two)
-            longer = statistics.median(ahead)
+            duel.level(inputs, most)
+            series, own, other, longer = _one_race(duel, inputs, limits, wall_s)
             if 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most):
                 break
             duel.give_time()
@@ -137,6 +130,21 @@ def race(
     )
     sentence = "Your code takes {value} times as long as what it is compared with; {limit} times is allowed."
     _conclude(duel, measured, series, wild, sentence)
+
+
+def _one_race(
+    duel: _Duel, inputs: Callable[[], Sequence[Any]], limits: dict[float, float], wall_s: float
+) -> tuple[Series, list[float], list[float], float]:
+    """Pairs until the verdict is clear: also each side's seconds a call, and the ratio of their requests' times."""
+    series = Series(limits)
+    own, other, ahead = [], [], []
+    while not series.is_done:
+        one, two = duel.pair(inputs())
+        own.append(max(one - wall_s, LEAST_S))
+        other.append(max(two - wall_s, LEAST_S) / duel.calls)
+        series.add(own[-1] / other[-1])
+        ahead.append(one / two)
+    return series, own, other, statistics.median(ahead)
 
 
 def grows(
@@ -365,10 +373,10 @@ class _Duel:
             left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
             wall.extend(Budget.wall(left + self.race_s), left + self.race_s if left else math.inf)
 
-    def level(self, inputs: Callable[[], Sequence[Any]], limit: float) -> int:
+    def level(self, inputs: Callable[[], Sequence[Any]], most: int) -> None:
         """From now on a request lets the reference compute several times, so that both sides take about as long.
 
-        Returns the most times that it would compute: for a student who is far too slow.
+        ``most`` times for a student who is far too slow.
 
         On a busy machine a long call shares its core with others and a short one often does not: their ratio would
         say more of the machine than of the work. And what the echo misses of the wall's cost is then in both alike.
@@ -376,12 +384,11 @@ class _Duel:
         What one call takes is told by a request of several against a request of one, in which all of the wall's cost
         cancels: of so many that the one takes clearly longer, for the difference of two that take alike is noise.
         """
-        most = min(round(PATIENCE * limit), MOST_CALLS)
         self.calls = 1
         own, once = (min(times) for times in zip(*(self.pair(inputs()) for _ in range(WARM)), strict=True))
         if own >= most * once:  # far too slow
             self.calls = most
-            return most
+            return
         several, longer = 1, 0.0
         while several < MOST_CALLS and longer < CLEARLY:
             several *= 2
@@ -401,7 +408,6 @@ class _Duel:
             if abs(calls - self.calls) <= calls / 8:
                 break
             self.calls = calls
-        return most
 
     def pair(self, args: Sequence[Any]) -> tuple[float, float]:
         """One call of each, in an order that is drawn; the seconds of both, the answer verified."""

@@ -106,6 +106,10 @@ class _Ticks:
             self.console.print(f"{self.title}: {done} of {self.total}", highlight=False)
 
 
+FAR = 100
+"""Times a limit beyond which nobody needs to know how far."""
+
+
 def _show(console: Console, report: Report, page: Path) -> None:
     console.print(f"[bold]{plain(report.title)}[/]")
     if report.rows:
@@ -115,7 +119,8 @@ def _show(console: Console, report: Report, page: Path) -> None:
         console.print(f"  [red]- {plain(mutant.was)}[/]\n  [green]+ {plain(mutant.now)}[/]", soft_wrap=True)
     for fact in report.checks:
         if fact.spec.timed and fact.nearest_right is not None:
-            beyond = "" if fact.nearest_wrong is None else f", the nearest wrong one {fact.nearest_wrong:.0%}"
+            wrong = fact.nearest_wrong
+            beyond = "" if wrong is None else f", the nearest wrong one {'far more' if wrong > FAR else f'{wrong:.0%}'}"
             console.print(
                 f"[dim]headroom: {plain(fact.spec.id)}: right answers use at most {fact.nearest_right:.0%} of its "
                 f"limits{beyond}[/]",

@@ -315,7 +315,8 @@ check("sigmoid")
 # * `x`: `(..., i)`, also just `(i,)`; `w`: `(o, i)`; `b`: `(o,)` or `None`. One floating-point dtype, which the result
 #   keeps. The result is `(..., o)`.
 # * `backward` computes only what `ctx.needs_input_grad` asks for: one matrix product if it asks for one of $\bar X$,
-#   $\bar W$ (however many dimensions `x` has), none if for neither.
+#   $\bar W$ (however many dimensions `x` has), none if for neither. On the clock: where it asks for $\bar b$ alone, a
+#   wide layer takes at most six times as long as ours, there and back.
 # * Differentiable twice. No side effects.
 
 
@@ -435,7 +436,8 @@ check("linear")
 # * Nothing changes the tensors that come in: neither `data`, operands nor `grad`. Each `.grad` is an ordinary tensor that shares
 #   memory with nothing else and can be written in place.
 # * Graphs may be 20 000 operations deep. Each operation is gone back through once: the number of PyTorch operations in
-#   `backward` is proportional to the number of operations in the graph.
+#   `backward` is proportional to the number of operations in the graph. On the clock: a chain of 150 products and sums
+#   takes at most six times as long as ours, there and back.
 # * No PyTorch autograd inside: see *Not allowed* above.
 
 
@@ -762,7 +764,8 @@ check("detached")
 # * Finite for any finite input: where the sigmoid has saturated, the gradient is 0.
 # * Closed form, autograd or `torch.func`, as you like; `torch.sigmoid` is welcome. `w` and `b` may be `nn.Parameter`s
 #   with something in `.grad` already, which neither changes nor matters. No side effects.
-# * **Cost**: no loop over the samples. The number of PyTorch operations does not grow with $n$.
+# * **Cost**: no loop over the samples. The number of PyTorch operations does not grow with $n$, and 4 096 samples take
+#   at most 20 times as long as with our solution.
 #
 # This slow loop defines the result:
 #

@@ -346,7 +346,8 @@ check("one_hot")
 # * Losses and gradients are exact also for logits of $\pm 10^4$, and small losses keep their relative precision.
 #   Differentiable twice. No side effects.
 # * **Cost**: the number of PyTorch operations does not grow with $n$ (no loop over samples), and at no time do all your
-#   intermediate tensors together take more than 4.5 times the memory of `logits`.
+#   intermediate tensors together take more than 4.5 times the memory of `logits`. On the clock: at most 20 times as
+#   long as our solution; read from outside, at most four times its memory.
 #
 # This slow loop defines the result for `reduction="none"` and no smoothing:
 #
