@@ -355,14 +355,12 @@ def test_a_gradebook_that_was_being_written_is_written_again(course):
     """
     import sqlite3
 
-    from sqlalchemy.engine import make_url
-
-    from grader.gradebook.database import _make_ready
+    from grader.gradebook.database import Gradebook
 
     book = course / "gradebook.db"
     assert grader(course, "grade", "--force", "--student", next(iter(MARKS)), "--no-gradebook").returncode == 0
     book.unlink()
-    _make_ready(make_url(f"sqlite:///{book}"))  # the first step of writing it, and no more
+    Gradebook(f"sqlite:///{book}").sync([])  # the first step of writing it, and no more
     assert book.stat().st_mtime_ns > (course / "journal" / "records.jsonl").stat().st_mtime_ns
     assert grader(course, "grade").returncode == 0
     with contextlib.closing(sqlite3.connect(book)) as database:
