@@ -112,8 +112,8 @@ def race(
         duel.bind_to_a_quiet_core(inputs())
         wall_s = duel.prepare(inputs, max(limits))
         most = min(round(PATIENCE * max(limits)), MOST_CALLS)
-        for _ in range(RACES):
-            duel.level(inputs, most)
+        for again in range(RACES):
+            duel.level(inputs, most, at_sight=not again)
             series, own, other, longer = _one_race(duel, inputs, limits, wall_s)
             if 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most):
                 break
@@ -373,10 +373,11 @@ class _Duel:
             left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
             wall.extend(Budget.wall(left + self.race_s), left + self.race_s if left else math.inf)
 
-    def level(self, inputs: Callable[[], Sequence[Any]], most: int) -> None:
+    def level(self, inputs: Callable[[], Sequence[Any]], most: int, *, at_sight: bool) -> None:
         """From now on a request lets the reference compute several times, so that both sides take about as long.
 
-        ``most`` times for a student who is far too slow.
+        ``most`` times for a student who is far too slow; once where the first pairs look even and that is believed
+        ``at_sight``: the race will show.
 
         On a busy machine a long call shares its core with others and a short one often does not: their ratio would
         say more of the machine than of the work. And what the echo misses of the wall's cost is then in both alike.
@@ -385,7 +386,10 @@ class _Duel:
         cancels: of so many that the one takes clearly longer, for the difference of two that take alike is noise.
         """
         self.calls = 1
-        own, once = (min(times) for times in zip(*(self.pair(inputs()) for _ in range(WARM)), strict=True))
+        pairs = [self.pair(inputs()) for _ in range(WARM)]
+        if at_sight and statistics.median(own / other for own, other in pairs) < UNEVEN:
+            return
+        own, once = (min(times) for times in zip(*pairs, strict=True))
         if own >= most * once:  # far too slow
             self.calls = most
             return

@@ -1,4 +1,4 @@
-"""Every assignment of the course is fair, and an audit sees what is not: both proven in the real sandbox."""
+"""Every assignment has variants enough for its audit, and an audit sees what is not fair, in the real sandbox."""
 
 import json
 import re
@@ -6,28 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from grader.audit import Subject, judge, planned, run
+from grader.audit import Subject
 from grader.cli import run as command
 from grader.config import load_course
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = load_course(ROOT)
 NAMES = [assignment.name for assignment in COURSE.assignments]
-SEEDS = [20_261, 20_262]
 EXAMPLE = ROOT / "docs" / "writing-an-assignment.md"
 NAMED_FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_an_assignment_is_fair(name):
-    """Right answers get all, wrong ones what they deserve, 95 % of the mutants are caught."""
-    subject = Subject.of(COURSE, COURSE.assignment(name))
-    trials = planned(subject, seeds=SEEDS, quick=True)
-    report = judge(subject, trials, run(subject, trials))
-    assert "\n".join(problem.what for problem in report.problems) == ""
-    assert report.kill_rate >= 0.95
-    assert report.flakes == 0
+def test_every_assignment_is_audited():
+    """Each has a file among the audits."""
+    audits = {path.stem for path in (ROOT / "tests" / "audits").glob("test_*.py")}
+    assert audits == {f"test_fair_{name.replace('-', '_')}" for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)

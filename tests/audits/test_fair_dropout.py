@@ -1,0 +1,10 @@
+"""The assignment dropout is fair."""
+
+import pytest
+from fairness import audit
+
+
+@pytest.mark.slow
+def test_dropout_is_fair():
+    """Its checks are proven by right answers, wrong ones, and mutants of its solution."""
+    audit("dropout")
