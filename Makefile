@@ -20,7 +20,7 @@ demo-ci: setup
 	$(BIN)/python scripts/demo_ci.py
 
 test: setup lint types layers
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder # four: many of them wait
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder # three: many of them wait
 
 setup: system $(STAMP)
 

@@ -88,6 +88,7 @@ class Node:
         with zipfile.ZipFile(io.BytesIO(self._files)) as archive:
             archive.extractall(self._folder.name)
         self._marker = MarkerProcess(self._order | {"course": str(Path(self._folder.name) / "course.yaml")})
+        self._marker.__enter__()
         sandbox = self._marker.ready()
         threading.Thread(target=self._listen, daemon=True).start()
         return sandbox
@@ -105,7 +106,7 @@ class Node:
     def close(self) -> None:
         """End the marker and its guests and take the course away."""
         self._folder.cleanup()
-        self._marker.__exit__(None)
+        self._marker.__exit__(None, None, None)
 
     def _listen(self) -> None:
         try:

@@ -33,6 +33,7 @@ from grader.versions import Versions, stale, versions
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from grader.config import Assignment, Course
     from grader.model import Record
@@ -92,7 +93,9 @@ class Marker(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def ready(self) -> str:
         """Wait until the reference has passed; the name of the sandbox."""
@@ -337,49 +340,54 @@ class Gone(Exception):
 class MarkerProcess:
     """A marker process: hand it submissions and take their records.
 
-    Leaving it as a context ends the process and every guest of it; on a KeyboardInterrupt at once.
+    Entering it as a context starts the process, leaving ends it and every guest of it; on a KeyboardInterrupt at once.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.lanes = int(order["workers"])
         self.notices: tuple[str, ...] = ()
-        ours, theirs = socket.socketpair()
-        self._socket = ours.dup()
-        self._link = Connection(ours.detach())
-        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
-        self._writer = threading.Thread(target=self._write, daemon=True)
-        self._writer.start()
-        self._process = None
-        try:
-            # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
-            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        finally:
-            theirs.close()
-            if self._process is None:
-                self._outbox.put(None)
-                self._link.close()
-                self._socket.close()
         self._order = order
+        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self._end = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        with contextlib.ExitStack() as end:
+            ours, theirs = socket.socketpair()
+            end.enter_context(ours)
+            self._link = end.enter_context(Connection(ours.dup().detach()))
+            with theirs:
+                # A group of its own: Ctrl-C reaches this process only, which then ends the marker in order.
+                process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                    [sys.executable, "-m", "grader.marker", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            end.callback(_wait_for, process)
+            writer = threading.Thread(target=self._write, daemon=True)
+            end.callback(self._hang_up, ours, writer)
+            writer.start()
+
+            def hurry(kind: type[BaseException] | None, *_: object) -> None:
+                if kind is KeyboardInterrupt:
+                    process.terminate()
+
+            end.push(hurry)
+            self._end = end.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        assert self._process is not None
-        if kind is KeyboardInterrupt:
-            self._process.terminate()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.__exit__(kind, error, trace)
+
+    def _hang_up(self, ours: socket.socket, writer: threading.Thread) -> None:
+        """Have the writer end, and the marker see that nobody is there any more."""
         self._outbox.put(None)
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._writer.join()
-        self._socket.close()
-        self._link.close()
-        _wait_for(self._process)
+            ours.shutdown(socket.SHUT_RDWR)
+        if writer.is_alive():
+            writer.join()
 
     def ready(self) -> str:
         """Wait until the reference has passed; the name of the sandbox."""

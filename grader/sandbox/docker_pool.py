@@ -322,13 +322,16 @@ class _Container:
             client.start(self.id)
             self._accept(client, listener)
         path.unlink()
-        self.pidfd = os.pidfd_open(self._pid(client, foreign=settings["runtime"] is not None))
+        with contextlib.suppress(ProcessLookupError):  # it has ended already, and has said why
+            self.pidfd = os.pidfd_open(self._pid(client, foreign=settings["runtime"] is not None))
         if not readable(self.channel.fileno(), _WARM_S):
             raise SandboxUnavailable("a container was not warm in time")
         message = _received(self.channel)
         report = json.loads(message) if message else {"event": "failed", "what": "it ended without a word"}
         if report["event"] != "warm":
             raise SandboxUnavailable(f"a container could not be made ready: {report['what']}")
+        if self.pidfd < 0:
+            raise SandboxUnavailable("a container ended while it was made ready")
         held = self._held_bytes(int(report["inherited_bytes"]))
         most = held + self.limits.memory_bytes
         client.update_container(self.id, mem_limit=most, memswap_limit=most)

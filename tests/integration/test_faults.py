@@ -12,11 +12,16 @@ import re
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
+
+from grader.config import load_course
+from grader.errors import RunInterrupted
+from grader.jobs import mark
 
 STUDENTS = [f"student{number:02}" for number in range(16)]
 PATIENCE_S = 120
@@ -139,6 +144,24 @@ def test_a_run_can_be_stopped_while_it_makes_ready(course, number):
         assert err.startswith(f"grader: stopped; 0 of {len(STUDENTS)} submissions are marked and kept\n")
         until(lambda: all(map(is_gone, started)))
     assert not (course / "gradebook.db").exists()
+
+
+def test_a_run_can_be_stopped_the_moment_its_marker_starts(course, monkeypatch):
+    """A Ctrl-C that comes before the marker has heard a word ends the run like any other, and the marker with it."""
+    started = []
+
+    class Stopped(threading.Thread):
+        def start(self):
+            super().start()
+            started.extend(pid for pid, line in children(os.getpid()) if "grader.marker" in line)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading, "Thread", Stopped)
+    opened = load_course(course)
+    with pytest.raises(RunInterrupted, match=f"stopped; 0 of {len(STUDENTS)} submissions are marked and kept"):
+        mark(opened, opened.assignment("tiny"))
+    assert len(started) == 1
+    until(lambda: all(map(is_gone, started)))
 
 
 def test_interrupting_keeps_what_was_marked(course):
