@@ -92,7 +92,7 @@ class Attack:
         (own / self.assignment / f"{self.assignment}.ipynb").write_bytes(data)
 
     def data(self, **facts: str) -> bytes:
-        """The file that is handed in; ``{{course}}`` in a cell becomes the course's folder on the host."""
+        """The file that is handed in; ``{{course}}`` in a cell becomes the course's folder on the host, and so on."""
         if self.raw is not None:
             return self.raw
         answers = {**(HONEST if self.assignment == NAME else {}), **dict(self.answers)}

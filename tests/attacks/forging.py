@@ -301,7 +301,7 @@ import os, signal, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        open("/proc/self/comm", "w").write("attack-daemon")
+        open("/proc/self/comm", "w").write("{{process}}")
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         while True:

@@ -54,7 +54,7 @@ ATTACKS = [
         number=46,
         name="fork-bomb",
         about="fork until nothing is left",
-        after="import os\nopen('/proc/self/comm', 'w').write('attack-fork')\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n",
+        after="import os\nopen('/proc/self/comm', 'w').write('{{process}}')\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n",
         record=("timeout|crash|memory",),
     ),
     Attack(

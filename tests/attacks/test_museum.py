@@ -18,6 +18,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -93,7 +94,7 @@ class Class:
     said: str
     before: dict[str, str]
     after: dict[str, str]
-    processes: set[str]
+    processes: list[Path]
     cells: dict[str, bytes]
 
     def whole(self, student: str) -> str:
@@ -115,13 +116,13 @@ def tree(folder: Path) -> dict[str, str]:
     }
 
 
-def leftovers() -> set[str]:
-    """Processes of attacks, which name themselves; other runs' are none of ours."""
-    found = set()
+def leftovers(name: str) -> list[Path]:
+    """Processes of attacks, which give themselves the name of their run."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
-            if (name := path.read_text().strip()).startswith("attack-"):
-                found.add(name)
+            if path.read_text().strip() == name:
+                found.append(path)
     return found
 
 
@@ -146,12 +147,14 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Class:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("class", "wrong"))
     shutil.copy(ROOT / "course.yaml", folder)
     submitted = folder / "submitted"
+    process = f"attack-{secrets.token_hex(4)}"  # the kernel keeps 15 characters of a name
     for student, answers in CONTROLS.items():
         (submitted / student / NAME).mkdir(parents=True)
         (submitted / student / NAME / f"{NAME}.ipynb").write_text(notebook(answers), encoding="utf-8")
     for attack in (*ATTACKS, *FAIR, *ELSEWHERE):
-        attack.hand_in(submitted / attack.student, course=str(folder))
+        attack.hand_in(submitted / attack.student, course=str(folder), process=process)
     packing.stray(submitted)
+    assert leftovers(process) == []
     before = tree(folder)
     line = [sys.executable, "-c", "from grader.cli import main; main()"]
     environment = {**os.environ, "GRADER_SECRET_TOKEN": SECRET}
@@ -168,7 +171,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Class:
     with Journal(journal_path(course)) as journal:
         records = {student: record for (_, student), record in journal.latest().items()}
         cells = {student: dump_cells(journal.cells(record)) for student, record in records.items()}
-    return Class(folder, records, said, before, tree(folder), leftovers(), cells)
+    return Class(folder, records, said, before, tree(folder), leftovers(process), cells)
 
 
 def ids(attacks: list[Attack]) -> list[str]:
@@ -263,7 +266,7 @@ def test_nothing_outside_has_changed(marked: Class) -> None:
     assert {path: marked.after.get(path) for path in marked.before} == marked.before
     new = {path.split("/")[0] for path in set(marked.after) - set(marked.before)}
     assert new <= {"journal", "gradebook.db", "feedback", "reports", "nbgrader"}
-    assert marked.processes == set()
+    assert marked.processes == []
     assert not Path("/tmp/daemon-was-here").exists()
     assert not Path("/tmp/left-behind").exists()
 
