@@ -363,16 +363,16 @@ class MarkerProcess:
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
-            end.callback(_wait_for, process)
+
+            def wait(kind: type[BaseException] | None, *_: object) -> None:
+                if kind is KeyboardInterrupt:
+                    process.terminate()
+                _wait_for(process)
+
+            end.push(wait)
             writer = threading.Thread(target=self._write, daemon=True)
             end.callback(self._hang_up, ours, writer)
             writer.start()
-
-            def hurry(kind: type[BaseException] | None, *_: object) -> None:
-                if kind is KeyboardInterrupt:
-                    process.terminate()
-
-            end.push(hurry)
             self._end = end.pop_all()
         return self
 

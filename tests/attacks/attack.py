@@ -92,7 +92,10 @@ class Attack:
         (own / self.assignment / f"{self.assignment}.ipynb").write_bytes(data)
 
     def data(self, **facts: str) -> bytes:
-        """The file that is handed in; ``{{course}}`` in a cell becomes the course's folder on the host, and so on."""
+        """The file that is handed in, with facts in the place of their names in two braces.
+
+        ``course`` is the course's folder on the host, ``process`` a name for processes that may be left behind.
+        """
         if self.raw is not None:
             return self.raw
         answers = {**(HONEST if self.assignment == NAME else {}), **dict(self.answers)}
