@@ -380,10 +380,14 @@ class _Container:
     def _pid(self, client: APIClient, *, foreign: bool) -> int:
         """Its first process, as the kernel names the peer of the connection; with a foreign runtime the engine's word.
 
-        The peer waits for us, so its number cannot have passed to another process.
+        The peer waits for us, so its number cannot have passed to another process. Raises ProcessLookupError when the
+        engine says that it has ended.
         """
         if foreign:
-            return int(client.inspect_container(self.id)["State"]["Pid"])
+            known = int(client.inspect_container(self.id)["State"]["Pid"])
+            if known == 0:
+                raise ProcessLookupError
+            return known
         peer = self.channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid: int = struct.unpack("3i", peer)[0]
         if pid == 0:
