@@ -58,8 +58,9 @@ LEVELS = 5
 CLEARLY = 1.7
 """A request of several calls that takes so many times as long as one of a single call tells what a call takes."""
 RACES = 3
+"""So often, at most, begins a race that no limit is lost in."""
 UNEVEN = 1.6
-"""When the requests of one side took so many times as long as the other's, the race begins anew, at most so often."""
+"""When the requests of one side took so many times as long as the other's, the race begins anew."""
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
 LEAST_S = 1e-6
@@ -111,12 +112,19 @@ def race(
     with duel:
         duel.bind_to_a_quiet_core(inputs())
         wall_s = duel.prepare(inputs, max(limits))
-        most = min(round(PATIENCE * max(limits)), MOST_CALLS)
-        for again in range(RACES):
-            duel.level(inputs, most, at_sight=not again)
+        most = _calls(max(limits))
+        duel.level(inputs, most, wall_s, at_sight=True)
+        for turn in range(1, RACES + len(limits) + 1):
             series, own, other, longer = _one_race(duel, inputs, limits, wall_s)
-            if 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most):
+            lost = [limit for limit in limits if series.decision(limit) is Decision.OVER]
+            if lost:  # believed where the wall's cost cancels: the student's request takes longer than this many calls
+                if duel.calls == _calls(max(lost)):
+                    break
+                duel.calls = _calls(max(lost))
+            elif 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most) or turn >= RACES:
                 break
+            else:
+                duel.level(inputs, most, wall_s, at_sight=False)
             duel.give_time()
     wild = spread([math.log(each) for each in other])
     measured = _measured(
@@ -140,8 +148,8 @@ def _one_race(
     own, other, ahead = [], [], []
     while not series.is_done:
         one, two = duel.pair(inputs())
-        own.append(max(one - wall_s, LEAST_S))
-        other.append(max(two - wall_s, LEAST_S) / duel.calls)
+        own.append(_without_wall(one, wall_s))
+        other.append(_without_wall(two, wall_s) / duel.calls)
         series.add(own[-1] / other[-1])
         ahead.append(one / two)
     return series, own, other, statistics.median(ahead)
@@ -190,7 +198,7 @@ def grows(
                 # Small ones more often: a short call slips between those of other processes, a long one cannot.
                 calls = min(MOST_CALLS, ordered[-1] // size)
                 own = statistics.mean(duel.pair(inputs(size))[0] for _ in range(calls))
-                costs[size] = max(own - wall_s[size], LEAST_S)
+                costs[size] = _without_wall(own, wall_s[size])
                 curve[size].append(costs[size])
             series.add(slope([float(size) for size in ordered], [costs[size] for size in ordered]))
     wild = spread([math.log(each) for each in curve[ordered[-1]]])
@@ -349,10 +357,7 @@ class _Duel:
         self._bind([min(took, key=took.__getitem__)])
 
     def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> float:
-        """Call the reference a few times, and give both sides time for a whole race; what the wall costs, in seconds.
-
-        Never more than half of what the reference's calls took: taking off too little only helps the student.
-        """
+        """Call the reference a few times, give both sides time for a whole race; what the wall costs, in seconds."""
         times = []
         args: tuple[Any, ...] = ()
         answer: Any = None
@@ -365,7 +370,7 @@ class _Duel:
         with self._still():
             self.other.timed("keep", [answer])
             echoes = [self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES)]
-        return min(*echoes, min(times) / 2)
+        return min(echoes)
 
     def give_time(self) -> None:
         """Give both sides time for a race, beyond what the check has."""
@@ -373,11 +378,11 @@ class _Duel:
             left = wall.cpu_limit_s if math.isfinite(wall.cpu_limit_s) else 0.0
             wall.extend(Budget.wall(left + self.race_s), left + self.race_s if left else math.inf)
 
-    def level(self, inputs: Callable[[], Sequence[Any]], most: int, *, at_sight: bool) -> None:
+    def level(self, inputs: Callable[[], Sequence[Any]], most: int, wall_s: float, *, at_sight: bool) -> None:
         """From now on a request lets the reference compute several times, so that both sides take about as long.
 
-        ``most`` times for a student who is far too slow; once where the first pairs look even and that is believed
-        ``at_sight``: the race will show.
+        ``most`` times for a student who is too slow; once where the first pairs look even, are not mostly the wall's
+        own cost, and that is believed ``at_sight``: the race will show.
 
         On a busy machine a long call shares its core with others and a short one often does not: their ratio would
         say more of the machine than of the work. And what the echo misses of the wall's cost is then in both alike.
@@ -387,7 +392,8 @@ class _Duel:
         """
         self.calls = 1
         pairs = [self.pair(inputs()) for _ in range(WARM)]
-        if at_sight and statistics.median(own / other for own, other in pairs) < UNEVEN:
+        mostly_work = statistics.median(other for _, other in pairs) > 2 * wall_s
+        if at_sight and mostly_work and statistics.median(own / other for own, other in pairs) < UNEVEN:
             return
         own, once = (min(times) for times in zip(*pairs, strict=True))
         if own >= most * once:  # far too slow
@@ -479,6 +485,16 @@ def _side(args: Sequence[Any], *, own: bool) -> list[Any]:
 
 
 # ---------------------------------------------------------------------------------------------------------- verdicts
+
+
+def _calls(limit: float) -> int:
+    """How many calls of the reference take as long as a limit allows one of the student's to take, rounded down."""
+    return max(1, min(math.floor(limit), MOST_CALLS))
+
+
+def _without_wall(seconds: float, wall_s: float) -> float:
+    """What a request took without the wall's cost, of which never more than half of the request is taken off."""
+    return max(seconds - wall_s, seconds / 2)
 
 
 def _limits(at_most: Limits) -> dict[float, float]:

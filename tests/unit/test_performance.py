@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 
@@ -15,7 +16,7 @@ import torch
 from in_process import notebook
 
 from grader.checks import Each, counts, grows, holds, race, ramp
-from grader.checks.performance import TooNoisy, machine
+from grader.checks.performance import TooNoisy, _Duel, machine
 from grader.sandbox.watch import tree_of
 from grader.wall.faults import Forbidden, Mismatch
 from grader.wall.host import Student
@@ -102,6 +103,30 @@ def test_both_sides_are_bound_to_one_core_for_the_length_of_a_race():
         assert len(core) == 1
         assert set(cores) == {core}
         assert {frozenset(os.sched_getaffinity(pid)) for pid in everyone} == {frozenset(os.sched_getaffinity(0))}
+
+
+@pytest.mark.parametrize("guess", [0.1, 1.15])
+@pytest.mark.parametrize(
+    ("truth", "calls"), [(0.5, "one"), (0.5, "most"), (1, "one"), (1, "most"), (7, "one"), (7, "most"), (20, "most")]
+)
+def test_a_race_is_lost_by_the_work_alone(monkeypatch, truth, guess, calls):
+    """A call of a fiftieth of what the wall costs, a wrong guess at that cost, a first race with too many calls."""
+    wall_s, call_s, coins = 5e-4, 1e-5, random.Random(1)
+
+    def pair(duel, _args):
+        noise = [wall_s * coins.uniform(0.9, 1.1) for _ in range(2)]
+        return noise[0] + truth * call_s, noise[1] + duel.calls * call_s
+
+    def level(duel, _inputs, most, *_, **__):
+        duel.calls = most if calls == "most" else 1
+
+    monkeypatch.setattr(_Duel, "pair", pair)
+    monkeypatch.setattr(_Duel, "level", level)
+    monkeypatch.setattr(_Duel, "prepare", lambda *_: guess * wall_s)
+    lost = pytest.raises(Mismatch) if truth > 10 else contextlib.nullcontext()
+    with sides("") as (student, reference, wall), lost:
+        race(student.work, reference.work, some, at_most=10)
+    assert wall.measurements[0].share == (truth <= 10)
 
 
 def test_far_slower_loses_them_and_is_told():
