@@ -336,8 +336,9 @@ def _attention(pairs: Sequence[tuple[Record, _Student]]) -> Iterable[_Attention]
         yield _Attention(title=title, tone="note", count=len(revised), named=tuple(revised[:_NAMED]))
     by_flag: dict[str, list[tuple[_Student, str]]] = {}
     for record, student in pairs:
-        for flag in record.flags:
-            by_flag.setdefault(flag.id, []).append((student, text.display_name(flag.text, limit=240)))
+        for key in dict.fromkeys(flag.id for flag in record.flags):
+            told = " ".join(text.stopped(flag.text) for flag in record.flags if flag.id == key)
+            by_flag.setdefault(key, []).append((student, text.display_name(told, limit=240)))
     known = list(_FLAG_TITLES)
     for key in sorted(by_flag, key=lambda k: (known.index(k) if k in known else len(known), -len(by_flag[k]), k)):
         named = by_flag[key]

@@ -9,6 +9,7 @@ import pytest
 import records_for_reports as records
 from page_reader import Page
 
+from grader.model import Flag
 from grader.reports import class_report
 
 TITLES = {"course_title": "Deep Learning", "assignment_title": "Softmax regression"}
@@ -79,6 +80,14 @@ def test_held_and_flagged_submissions_are_listed_with_reasons(page):
     assert "On hold: need an instructor Alan Turing Checks that broke: entropy_values." in text
     assert "INSTRUCTOR similar to grace" in text
     assert text.index("On hold: need") < text.index("Handed in late")
+
+
+def test_who_has_a_flag_more_than_once_is_counted_once():
+    """The number beside a flag is of students; what was told of each time is told."""
+    flags = [Flag(id="forbidden-name", text=f"conv2d used {name}, which is ruled out") for name in ("fold", "unfold")]
+    some = [replace(records.record("ada", "Ada"), flags=tuple(flags)), *records.a_class(3)]
+    text = read(some).text
+    assert "1 Used a name that is ruled out Ada conv2d used fold, which is ruled out. conv2d used unfold" in text
 
 
 def test_every_student_has_a_row_and_a_link(page, mixed):
