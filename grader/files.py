@@ -10,7 +10,10 @@ from grader.errors import Place, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["replace_file"]
+__all__ = ["FORMULA_SIGNS", "replace_file"]
+
+FORMULA_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+"""For a regular expression's class: what a spreadsheet takes for the start of a formula in a CSV file."""
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""``grader report``: the class report."""
+"""``grader report``: the class report, and the marks as CSV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TITLES", "report", "write_report"]
 
-TITLES = {"report": "Class report", "leaderboard": "Leaderboard"}
+TITLES = {"report": "Class report", "marks": "Marks (CSV)", "leaderboard": "Leaderboard"}
 
 
 @click.command()
@@ -26,8 +26,8 @@ TITLES = {"report": "Class report", "leaderboard": "Leaderboard"}
 def report(assignment: str | None, course_path: Path, as_json: bool) -> int:
     """Write the report on a class: distribution, pass rates by check, slow and flagged submissions.
 
-    Runs no student code; students' names link to their feedback pages where these are written. With
-    `leaderboard: true` in course.yaml, a leaderboard for the class is written, too.
+    Runs no student code; students' names link to their feedback pages where these are written. Beside it lies a CSV
+    file with everybody's points by exercise, and with `leaderboard: true` in course.yaml a leaderboard for the class.
     """
     course, chosen = open_course(course_path, assignment)
     written = write_report(course, chosen)
@@ -40,8 +40,8 @@ def report(assignment: str | None, course_path: Path, as_json: bool) -> int:
 
 
 def write_report(course: Course, assignment: Assignment) -> dict[str, Path]:
-    """Write the class report, and the leaderboard if there is one; their paths, by key of ``TITLES``."""
-    from grader.reports import write_class_report, write_leaderboard
+    """Write the class report, the marks, and the leaderboard if there is one; their paths, by key of ``TITLES``."""
+    from grader.reports import write_class_report, write_leaderboard, write_marks
     from grader.reports.files import page_name
 
     records = latest_records(course, assignment)
@@ -55,6 +55,7 @@ def write_report(course: Course, assignment: Assignment) -> dict[str, Path]:
     pages = {student: path for student, path in pages.items() if path.is_file()}
     written = {
         "report": write_class_report(records, course.reports / f"{assignment.name}.html", pages=pages, **titles),
+        "marks": write_marks(records, course.reports / f"{assignment.name}.csv"),
     }
     if assignment.leaderboard:
         path = course.reports / f"{assignment.name}-leaderboard.html"

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.errors import JournalError, Place
+from grader.files import FORMULA_SIGNS
 from grader.gradebook.batch import Batch, CellPlan, Submission
 from grader.startup import without_grammars
 
@@ -41,8 +42,7 @@ _LONGEST = 128
 """nbgrader's columns for names and student ids."""
 _AT_ONCE = 500
 """Students looked up in one query: below every database's limit on parameters."""
-_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
-_FORMULA = re.compile(rf'(?:^|[,;"])\s*[{_SIGNS}]')
+_FORMULA = re.compile(rf'(?:^|[,;"])\s*[{FORMULA_SIGNS}]')
 """What a spreadsheet would calculate: nbgrader's CSV exporter quotes nothing."""
 
 
@@ -325,8 +325,8 @@ def _is_control(sign: str) -> bool:
 def _names(name: str) -> tuple[str | None, str | None]:
     """First and last name, as harmless as nbgrader's CSV exporter needs them: it quotes nothing."""
     clean = "".join(" " if _is_control(sign) or sign in ',;"' else sign for sign in name)
-    words = re.sub(rf"^[{_SIGNS}\s]+", "", clean).split()
-    last = re.sub(rf"^[{_SIGNS}]+", "", words[-1][:_LONGEST]) if words else ""
+    words = re.sub(rf"^[{FORMULA_SIGNS}\s]+", "", clean).split()
+    last = re.sub(rf"^[{FORMULA_SIGNS}]+", "", words[-1][:_LONGEST]) if words else ""
     first = " ".join(words[:-1])[:_LONGEST]
     return first or None, last or None
 

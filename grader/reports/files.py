@@ -17,6 +17,7 @@ from grader.files import replace_file
 from grader.reports.class_report import class_report
 from grader.reports.feedback import FeedbackPolicy, feedback_page
 from grader.reports.leaderboard import leaderboard
+from grader.reports.marks import marks_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from grader.model import Record
 
-__all__ = ["page_name", "write_class_report", "write_feedback", "write_leaderboard"]
+__all__ = ["page_name", "write_class_report", "write_feedback", "write_leaderboard", "write_marks"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
@@ -117,4 +118,18 @@ def write_leaderboard(records: Sequence[Record], path: Path, *, course_title: st
     """
     html = leaderboard(records, course_title=course_title, assignment_title=assignment_title)
     replace_file(path, html.encode())
+    return path
+
+
+def write_marks(records: Sequence[Record], path: Path) -> Path:
+    """Write the marks of a class to ``path``, as CSV.
+
+    Args:
+        records: One a student.
+        path: The file to write.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
+    replace_file(path, marks_csv(records).encode("utf-8-sig"))
     return path

@@ -286,14 +286,15 @@ def test_pages_and_terminal_are_clean(marked: Class) -> None:
 
 
 def test_exported_marks_calculate_nothing(marked: Class, tmp_path: Path) -> None:
-    """nbgrader's CSV export of our gradebook has no cell that a spreadsheet would calculate."""
+    """No cell of our own CSV files, nor of nbgrader's export of our gradebook, is one that a spreadsheet calculates."""
     made = tmp_path / "grades.csv"
     line = [sys.executable, "-m", "nbgrader", "export", f"--to={made}", f"--db=sqlite:///{marked.folder}/gradebook.db"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert made.is_file(), done.stderr
-    text = made.read_text(encoding="utf-8")
-    assert "honest-right" in text
-    for delimiter in ",;":
+    tables = [made, *(marked.folder / "reports" / f"{name}.csv" for name in ASSIGNMENTS)]
+    texts = [table.read_text(encoding="utf-8-sig") for table in tables]
+    assert all("honest-right" in text for text in texts[:2])
+    for text, delimiter in itertools.product(texts, ",;\t"):
         for row in csv.reader(text.splitlines(), delimiter=delimiter):
             assert [cell for cell in row if re.match(r"\s*[=+\-@]", cell)] == []
 
