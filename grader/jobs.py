@@ -266,7 +266,7 @@ def mark(
         journal.lock()
         current = versions(course, assignment)
         todo, kept = queue(course, assignment, journal, students=students, force=force, version=current)
-        sums = [record for record in kept if record.rubric_sha256 not in ("", current.rubric)]
+        sums = [record for record in kept if not _is_summed(record, current)]
         kept = [record for record in kept if record not in sums] if sums else kept
         order, why = order_of(course, assignment, sandbox=sandbox, seed=seed, workers=workers, reference=reference)
         start = Event(kind="start", total=len(todo), unchanged=len(kept), sums=len(sums))
@@ -288,7 +288,7 @@ def mark(
             seconds=time.monotonic() - started,
             sandbox=run.sandbox,
             first_s=run.first_s,
-            notices=(*journal.notices, *run.notices),
+            notices=(*journal.notices, *run.notices, *_unknown(assignment, todo, kept, sums, asked=students)),
         )
     listener(Event(kind="end", done=len(outcome.marked), total=len(todo), unchanged=len(kept)))
     return outcome
@@ -320,10 +320,28 @@ def order_of(
 def _rescore(before: Record, assignment: Assignment, current: Versions, journal: Journal) -> Record:
     """Add up anew what was marked under another due date or rubric, and keep it."""
     record = rescored(replace(before, cells=journal.cells(before), marked_at=now()), assignment)
-    record = replace(record, rubric_sha256=current.rubric, reason="due date or rubric changed")
+    rubric = current.rubric_of(record.submission.student)
+    record = replace(record, rubric_sha256=rubric, reason="due date or rubric changed")
     record = revised(before, _up_to_date(record, current))
     journal.append(record)
     return record
+
+
+def _unknown(
+    assignment: Assignment, todo: Sequence[Job], kept: Sequence[Record], sums: Sequence[Record], *, asked: Sequence[str]
+) -> tuple[str, ...]:
+    """Who has an extension and has handed in nothing: perhaps an id that nobody has."""
+    known = {job.student for job in todo} | {record.submission.student for record in (*kept, *sums)}
+    missing = sorted(set(assignment.extensions) - known)
+    if not missing or asked:
+        return ()
+    named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return (f"extensions names {named}: nothing was handed in under that id",)
+
+
+def _is_summed(record: Record, current: Versions) -> bool:
+    """Whether a record was added up by the rubric and due date as they are now."""
+    return record.rubric_sha256 in ("", current.rubric_of(record.submission.student))
 
 
 def _up_to_date(record: Record, current: Versions) -> Record:
@@ -538,17 +556,18 @@ class Run:
     def _kept_with(self, flying: _Flying, fresh: Record) -> Record | None:
         """The record to keep; None when the whole submission has to be marked after all."""
         job, before = flying.job, flying.job.before
+        rubric = self.current.rubric_of(fresh.submission.student)
         if job.only is None or before is None:
             queued_s = max(0.0, time.monotonic() - flying.handed - fresh.timing.total_s)
             record = replace(fresh, timing=replace(fresh.timing, queued_s=queued_s))
             if record.assignment_sha256 == self.current.whole:  # else it was changed while this run began
-                record = replace(record, setting_sha256=self.current.setting, rubric_sha256=self.current.rubric)
+                record = replace(record, setting_sha256=self.current.setting, rubric_sha256=rubric)
         else:
             whole = replace(before, cells=self.journal.cells(before))
             again = merged(whole, fresh, job.only, self.assignment)
             if again is None:
                 return None
-            record = _up_to_date(replace(again, rubric_sha256=self.current.rubric), self.current)
+            record = _up_to_date(replace(again, rubric_sha256=rubric), self.current)
         return revised(before, record)
 
     def _event(self, kind: str, *, student: str, why: str = "", record: Record | None = None) -> Event:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SHOWN", "Step", "assignment_version", "check_files", "main", "pack", "unpack"]
 
-SHOWN = {"title", "feedback", "leaderboard"}
-"""Settings that change no mark."""
+SHOWN = {"title", "feedback", "leaderboard", "extensions"}
+"""Settings that change no mark, or that of single students only (``grader.versions``)."""
 LENGTH = struct.Struct(">I")
 HANG_MARGIN_S = 60.0
 PATIENCE = 4
@@ -192,8 +192,9 @@ class Marker:
             import torch
 
             from grader.checks.collect import CheckFile, collecting
-            from grader.pipeline import LateRule, Plan, hardware, reference_session
+            from grader.pipeline import Plan, hardware, reference_session
             from grader.release import read_released, read_solution
+            from grader.revision import late_rule
             from grader.wall.session import Budget
 
             torch.set_num_threads(1)
@@ -205,15 +206,6 @@ class Marker:
                 submission_s=numbers.wall_s,
                 output_bytes=numbers.output_bytes,
             )
-            late = assignment.late
-            rule = None
-            if assignment.due is not None and late is not None:
-                rule = LateRule(
-                    due=assignment.due,
-                    grace_s=late.grace_s,
-                    percent_per_day=late.percent_per_day,
-                    max_days=late.max_days,
-                )
             given = assignment.folder / "given.py"
 
             def use(collected: Collected) -> None:
@@ -230,7 +222,7 @@ class Marker:
                     budget=budget,
                     seed=self.order["seed"],
                     assignment_sha256=assignment_version(course, assignment),
-                    late=rule,
+                    late=late_rule(assignment),
                     hardware=hardware(gpu),
                     reference=self._reference_wall,
                 )

@@ -31,7 +31,7 @@ from grader.model import (
 )
 from grader.notebook import NotANotebook, Notebook, forbidden_uses, read, repair
 from grader.sandbox.outside import Restless, held_still
-from grader.scoring import Lateness, late_flags, score
+from grader.scoring import LateRule, late_flags, score
 from grader.wall.faults import SandboxLost
 from grader.wall.session import Budget, CodeCell, Session
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from grader.wall.host import Wall
     from grader.wall.session import Policy
 
-__all__ = ["LateRule", "Plan", "broken", "grade", "reference_session"]
+__all__ = ["Plan", "broken", "grade", "reference_session"]
 
 PARKED_BYTES = 256 << 20
 """A submission with more memory than this, or with a GPU, is loaded anew when its turn in the lane comes."""
@@ -56,16 +56,6 @@ LEFT_OUT = {
     "check": "A public check: not run when marking, because all checks are run from outside.",
     "see": "A plot to look at: not run when marking.",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LateRule:
-    """What lateness costs in this assignment."""
-
-    due: datetime
-    grace_s: float = 0.0
-    percent_per_day: float = 0.0
-    max_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +278,7 @@ def _record(
     flags: tuple[Flag, ...] = (),
     message: str | None = None,
 ) -> Record:
-    lateness = _lateness(submission, plan.late)
+    lateness = None if plan.late is None else plan.late.of(submission.ref)
     scored = score(results, plan.exercises, lateness=lateness)
     flags = (*flags, *late_flags(lateness))
     if plan.sandbox.name == "none":
@@ -319,18 +309,6 @@ def _record(
         hardware=plan.hardware,
         marked_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         reason=reason,
-    )
-
-
-def _lateness(submission: Submission, rule: LateRule | None) -> Lateness | None:
-    if rule is None or submission.ref.received_at is None:
-        return None
-    return Lateness(
-        received_at=datetime.fromisoformat(submission.ref.received_at),
-        due=rule.due,
-        grace_s=rule.grace_s,
-        percent_per_day=rule.percent_per_day,
-        max_days=rule.max_days,
     )
 
 

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from grader.model import Change, Revision, Verdict
-from grader.scoring import Lateness, late_flags, score
+from grader.scoring import LateRule, late_flags, score
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from grader.config import Assignment
-    from grader.model import CheckResult, Record, SubmissionRef
+    from grader.model import CheckResult, Record
 
-__all__ = ["changes", "lateness", "merged", "now", "rescored", "revised", "with_dependents"]
+__all__ = ["changes", "late_rule", "merged", "now", "rescored", "revised", "with_dependents"]
 
 
 def with_dependents(checks: Collection[str], results: Sequence[CheckResult]) -> frozenset[str]:
@@ -68,7 +68,8 @@ def merged(before: Record, fresh: Record, only: Collection[str], assignment: Ass
 
 def rescored(record: Record, assignment: Assignment) -> Record:
     """A record added up by the assignment's rubric and due date as they are now."""
-    late = lateness(record.submission, assignment)
+    rule = late_rule(assignment)
+    late = None if rule is None else rule.of(record.submission)
     scored = score(record.checks, assignment.specs, lateness=late)
     flags = (*(flag for flag in record.flags if flag.id != "late"), *late_flags(late))
     return replace(
@@ -82,14 +83,14 @@ def rescored(record: Record, assignment: Assignment) -> Record:
     )
 
 
-def lateness(ref: SubmissionRef, assignment: Assignment) -> Lateness | None:
-    """How late a submission is by the assignment's rules; None without a due date or a rule."""
+def late_rule(assignment: Assignment) -> LateRule | None:
+    """What a late submission costs; None where nothing is due, or being late costs nothing."""
     late = assignment.late
-    if assignment.due is None or late is None or ref.received_at is None:
+    if assignment.due is None or late is None:
         return None
-    return Lateness(
-        received_at=datetime.fromisoformat(ref.received_at),
+    return LateRule(
         due=assignment.due,
+        extensions=assignment.extensions,
         grace_s=late.grace_s,
         percent_per_day=late.percent_per_day,
         max_days=late.max_days,

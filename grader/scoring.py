@@ -13,16 +13,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from grader.model import CheckResult, ExerciseScore, ExerciseSpec, Flag, RecordStatus, ScoreStep, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Lateness", "Scored", "late_flags", "score"]
+    from grader.model import SubmissionRef
+
+__all__ = ["LateRule", "Lateness", "Scored", "late_flags", "score"]
 
 _MICRO = 1_000_000
 _DAY_S = 86_400
@@ -76,6 +78,30 @@ class Lateness:
         if self.is_refused:
             return Fraction(1)
         return min(Fraction(1), _exact(self.percent_per_day) * self.days_late / 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateRule:
+    """When the work of an assignment is due, and what a day costs; as in ``Lateness``."""
+
+    due: datetime
+    extensions: Mapping[str, datetime]
+    """By student, where somebody's work is due at another time."""
+    grace_s: float = 0.0
+    percent_per_day: float = 0.0
+    max_days: int | None = None
+
+    def of(self, ref: SubmissionRef) -> Lateness | None:
+        """How late a submission is; None when nobody knows when it came."""
+        if ref.received_at is None:
+            return None
+        return Lateness(
+            received_at=datetime.fromisoformat(ref.received_at),
+            due=self.extensions.get(ref.student, self.due),
+            grace_s=self.grace_s,
+            percent_per_day=self.percent_per_day,
+            max_days=self.max_days,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,12 @@ class Versions:
     """Exercises, due date, penalty: only the sum depends on it."""
     checks: dict[str, str]
     """By the check's id."""
+    extended: dict[str, str]
+    """What stands for ``rubric`` for students whose work is due at another time."""
+
+    def rubric_of(self, student: str) -> str:
+        """What the sum of a student's depends on."""
+        return self.extended.get(student, self.rubric)
 
 
 def versions(course: Course, assignment: Assignment) -> Versions:
@@ -43,6 +49,7 @@ def versions(course: Course, assignment: Assignment) -> Versions:
             setting.update(hashlib.sha256(path.read_bytes()).digest())
     setting.update(json.dumps(assignment.model_dump(mode="json", exclude=SHOWN | RUBRIC), sort_keys=True).encode())
     rubric = json.dumps(assignment.model_dump(mode="json", include=RUBRIC), sort_keys=True)
+    extended = {student: f"{rubric} {due.isoformat()}" for student, due in assignment.extensions.items()}
     checks: dict[str, str] = {}
     for path, _ in check_files(assignment):
         checks |= check_versions(path.read_bytes())
@@ -51,6 +58,7 @@ def versions(course: Course, assignment: Assignment) -> Versions:
         setting=setting.hexdigest(),
         rubric=hashlib.sha256(rubric.encode()).hexdigest(),
         checks=checks,
+        extended={student: hashlib.sha256(text.encode()).hexdigest() for student, text in extended.items()},
     )
 
 

@@ -123,6 +123,7 @@ def _late_schema(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*(option for option in schema["anyOf"] if option != {"type": "null"}), {"const": "none"}]
 
 
+_MOMENT = {"type": "string", "examples": ["2026-03-01 23:59"]}
 _Quantity = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Points = Annotated[float, BeforeValidator(_points), WithJsonSchema({"type": "number", "minimum": 0})]
@@ -280,10 +281,12 @@ class Assignment(Defaults):
     """Its folder in `assignments/` and in `solutions/`."""
     title: Text
     """What people read: `Softmax regression`."""
-    due: Annotated[
-        datetime | None, BeforeValidator(_moment), WithJsonSchema({"type": "string", "examples": ["2026-03-01 23:59"]})
-    ] = None
+    due: Annotated[datetime | None, BeforeValidator(_moment), WithJsonSchema(_MOMENT)] = None
     """When it is due, such as `2026-03-01 23:59`; in the course's time zone unless an offset is written."""
+    extensions: dict[str, Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENT)]] = Field(
+        default={}, json_schema_extra={"default": {}}
+    )
+    """When it is due for single students, by their ids, such as `{ada: 2026-03-08 23:59}`."""
     points: Points
     """What it is worth: the sum of the points of its exercises, those with `bonus` left out."""
     exercises: tuple[Exercise, ...] = Field(min_length=1)

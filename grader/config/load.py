@@ -75,6 +75,7 @@ def load_course(path: Path) -> Course:
             problems.add(details)
         raise problems.error() from None
     _check_unique(course, problems)
+    _check_extensions(course, problems)
     if problems.found:
         raise problems.error()
     return _place(course, file)
@@ -133,6 +134,16 @@ def _check_unique(course: Course, problems: _Problems) -> None:
                     "name it apart",
                 )
             ids.add(exercise.id)
+
+
+def _check_extensions(course: Course, problems: _Problems) -> None:
+    for index, assignment in enumerate(course.assignments):
+        for student, due in assignment.extensions.items():
+            path = ("assignments", index, "extensions", student)
+            if assignment.due is None:
+                problems.note(path, "there is no due date to extend", f"say when {assignment.name} is due")
+            elif due < assignment.due:
+                problems.note(path, f"this is before {assignment.name} is due", "an extension gives more time")
 
 
 def _place(course: Course, file: Path) -> Course:

@@ -91,6 +91,30 @@ def test_a_due_date_starts_no_marker(course):
     ]  # fmt: skip
 
 
+def test_an_extension_adds_up_one_students_points_anew(course):
+    """Whoever has more time loses nothing for it; nobody else's record is touched, and nothing is run."""
+    path = course / "course.yaml"
+    before = path.read_text()
+    late = before.replace("2026-01-02 12:00", "2025-12-31 13:00")
+    path.write_text(late)
+    assert grader(course, "grade", "--json", "--no-gradebook").returncode == 0
+    more = "due: 2025-12-31 13:00\n    extensions: {ben: 2026-01-02 12:00, adda: 2026-01-02 12:00}"
+    path.write_text(late.replace("due: 2025-12-31 13:00", more))
+    done = grader(course, "grade", "--json", "--no-gradebook")
+    said = json.loads(done.stdout)
+    assert (said["marked"], said["unchanged"], said["sandbox"]) == (1, 2, "")
+    assert {name: line["score"] for name, line in latest(course).items()} == pytest.approx(
+        {"ada": 8.1, "ben": 5.0, "cy": 7.2}
+    )
+    assert [flag["id"] for flag in latest(course)["ben"]["flags"]] == []
+    assert "extensions names adda: nothing was handed in under that id" in done.stderr
+    again = json.loads(grader(course, "grade", "--json", "--no-gradebook", "--force", "--student", "ben").stdout)
+    assert (again["marked"], latest(course)["ben"]["score"]) == (1, 5.0)
+    assert json.loads(grader(course, "grade", "--json", "--no-gradebook").stdout)["marked"] == 0
+    path.write_text(before)
+    assert json.loads(grader(course, "grade", "--json", "--no-gradebook").stdout)["marked"] == 3
+
+
 def test_regrade_shows_first_and_writes_when_told(course):
     """Without a terminal and --yes nothing is written; with it the changes, their reason and the gradebook are."""
     path = course / "solutions" / "tiny" / "test_hidden.py"

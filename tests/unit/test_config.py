@@ -73,6 +73,15 @@ def test_due_date_without_offset_is_in_the_courses_zone(tmp_path):
     assert course.assignments[0].due.utcoffset() == timedelta(hours=5)
 
 
+def test_extensions_are_by_student(tmp_path):
+    """Whose work is due later has a time of their own, in the course's zone; ids may be numbers."""
+    more = "due: 2026-03-01 23:59\n    extensions:\n      ada: 2026-03-08 23:59\n      '007': 2026-03-03T00:00:00+05:00"
+    first, second = load(tmp_path, SMALL.replace("due: 2026-03-01 23:59", more)).assignments
+    assert first.extensions["ada"] == datetime(2026, 3, 8, 22, 59, tzinfo=UTC)
+    assert first.extensions["007"].utcoffset() == timedelta(hours=5)
+    assert second.extensions == {}
+
+
 def test_places_are_absolute(tmp_path, monkeypatch):
     """Folders and the gradebook's URL are taken from the course's folder wherever grader is started."""
     (tmp_path / "course.yaml").write_text(SMALL, encoding="utf-8")
@@ -161,6 +170,17 @@ def test_choice_with_a_typo(tmp_path, monkeypatch):
         ("Europe/Berlin", "Europe/Berln", "course.yaml:3 timezone: expected the name of a time zone"),
         ("2026-03-01 23:59", "2026-03-01", "course.yaml:13 assignments[0].due: expected a date and a time"),
         ("2026-03-01 23:59", "2026-13-01 23:59", "course.yaml:13 assignments[0].due: expected a date and a time"),
+        (
+            "2026-03-01 23:59",
+            "2026-03-01 23:59\n    extensions: {ada: 2026-02-28 23:59}",
+            "course.yaml:14 assignments[0].extensions.ada: this is before first is due",
+        ),
+        ("2026-03-01 23:59", "2026-03-01 23:59\n    extensions: {ada: soon}", "expected a date and a time"),
+        (
+            "title: Second",
+            "title: Second\n    extensions: {ada: 2026-03-01 23:59}",
+            "course.yaml:20 assignments[1].extensions.ada: there is no due date to extend",
+        ),
         ("name: second", "name: ../second", "course.yaml:18 assignments[1].name: expected a folder name"),
         ("name: second", "name: first", "course.yaml:18 assignments[1].name: there are two assignments called first"),
         ("id: two", "id: one", "course.yaml:17 assignments[0].exercises[1].id: there are two exercises called one"),

@@ -131,7 +131,7 @@ def test_what_is_no_python_has_no_checks(source):
     assert check_versions(source) == {}
 
 
-NOW = Versions(whole="new", setting="s", rubric="r", checks={c.id: c.source_hash for c in SPECS})
+NOW = Versions(whole="new", setting="s", rubric="r", checks={c.id: c.source_hash for c in SPECS}, extended={})
 
 
 def test_stale_names_the_checks_that_changed():
@@ -258,7 +258,7 @@ def test_a_new_due_date_changes_the_sum_only():
     from datetime import UTC, datetime
 
     late = SimpleNamespace(grace_s=0.0, percent_per_day=50.0, max_days=None)
-    strict = SimpleNamespace(specs=RUBRIC, due=datetime(2026, 1, 1, tzinfo=UTC), late=late)
+    strict = SimpleNamespace(specs=RUBRIC, due=datetime(2026, 1, 1, tzinfo=UTC), extensions={}, late=late)
     mark = record(P, P, P)
     mark = replace(mark, submission=replace(mark.submission, received_at="2026-01-01T12:00:00+00:00"))
     reduced = rescored(mark, strict)
