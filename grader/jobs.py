@@ -581,3 +581,7 @@ def _wait_for(process: subprocess.Popen[bytes]) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()
+    if process.returncode < 0:  # killed: what it would have removed is removed here
+        from grader.sandbox.zygotes import remove_remains
+
+        remove_remains()

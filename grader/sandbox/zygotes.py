@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from grader.sandbox.base import Limits
 
-__all__ = ["FOLDER", "GUEST_FOLDER", "WORKER", "Launch", "Zygote", "guest_environment", "pid_of"]
+__all__ = ["FOLDER", "GUEST_FOLDER", "WORKER", "Launch", "Zygote", "guest_environment", "pid_of", "remove_remains"]
 
 GUEST_FOLDER = Path(__file__).resolve().parent.parent / "guest"
 """The only code of ours that guests see."""
@@ -299,11 +299,25 @@ def _init_of(info: int) -> int | None:
     return None
 
 
+def remove_remains() -> None:
+    """Away with folders and control groups of dead runs: for whoever has seen one die."""
+    _remove_folders()
+    cgroups.find()  # sweeps, too
+
+
+def _root() -> Path:
+    # A socket's path has room for 107 characters.
+    return Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 40 else "/tmp")  # noqa: S108 - mkdtemp is private
+
+
+def _remove_folders() -> None:
+    for old in _root().glob(f"{FOLDER}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if old.lstat().st_uid == os.geteuid() and cgroups.owner_is_gone(old.name.removeprefix(FOLDER)):
+                shutil.rmtree(old, ignore_errors=True)
+
+
 def _private_folder() -> Path:
     """A folder for the socket, and away with those of dead runs."""
-    # A socket's path has room for 107 characters.
-    root = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) < 40 else "/tmp")  # noqa: S108 - mkdtemp is private
-    for old in root.glob(f"{FOLDER}*"):
-        if old.owner() == Path("/proc/self").owner() and cgroups.owner_is_gone(old.name.removeprefix(FOLDER)):
-            shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{cgroups.owner_tag()}-", dir=root))
+    _remove_folders()
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{cgroups.owner_tag()}-", dir=_root()))

@@ -12,6 +12,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from tiny_class import command, grader, hand_in, journal_lines, lay_out, noteboo
 from grader.config import load_course
 from grader.errors import RunInterrupted
 from grader.jobs import mark
+from grader.sandbox.zygotes import FOLDER
 
 STUDENTS = [f"student{number:02}" for number in range(16)]
 PATIENCE_S = 120
@@ -123,6 +125,16 @@ def marker_of(process):
     return marker
 
 
+def remains_of(marker):
+    """Folders in the temporary folder and control groups that bear a marker's pid."""
+    folders = Path(tempfile.gettempdir()).glob(f"{FOLDER}{marker}-*")
+    return [
+        *folders,
+        *Path("/sys/fs/cgroup").glob(f"grader-{marker}-*"),
+        *Path("/sys/fs/cgroup").glob(f"*/grader-{marker}-*"),
+    ]
+
+
 def sound(course):
     """The journal can be read by a program of its own, and nobody stands in it twice."""
     names = marked(course)
@@ -209,17 +221,20 @@ def test_a_second_run_at_the_same_time_is_refused(course):
 
 
 def test_a_marker_that_is_killed_is_said(course):
-    """The marker's death ends the run with what to do about it; its forks and guests die with it."""
+    """The marker's death ends the run with what to do about it; forks and guests die with it; nothing is left."""
     before = sound(course)
     with running(course) as process:
         one_more(course, process)
         started = [pid for pid, _ in family(process.pid)]
-        os.kill(marker_of(process), signal.SIGKILL)
+        marker = marker_of(process)
+        assert remains_of(marker)
+        os.kill(marker, signal.SIGKILL)
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 8
         assert "grader: the marker process ended; " in err
         assert err.splitlines()[-1] == "  → run the same command again: it goes on from there"
         until(lambda: all(map(is_gone, started)))
+        assert remains_of(marker) == []
     assert sound(course)[: len(before)] == before
 
 
