@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from grader.errors import Place, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FORMULA_SIGNS", "replace_file"]
+__all__ = ["FORMULA", "FORMULA_SIGNS", "replace_file"]
 
 FORMULA_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 """For a regular expression's class: what a spreadsheet takes for the start of a formula in a CSV file."""
+FORMULA = re.compile(rf'(?:^|[,;"\t])(?=\s*[{FORMULA_SIGNS}])')
+"""What comes before such a start, whichever delimiter the spreadsheet takes."""
 
 
 def replace_file(path: Path, data: bytes) -> None:

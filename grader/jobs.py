@@ -266,6 +266,7 @@ def mark(
         journal.lock()
         current = versions(course, assignment)
         todo, kept = queue(course, assignment, journal, students=students, force=force, version=current)
+        unknown = () if students else _unknown(assignment, todo, kept)
         sums = [record for record in kept if not _is_summed(record, current)]
         kept = [record for record in kept if record not in sums] if sums else kept
         order, why = order_of(course, assignment, sandbox=sandbox, seed=seed, workers=workers, reference=reference)
@@ -288,7 +289,7 @@ def mark(
             seconds=time.monotonic() - started,
             sandbox=run.sandbox,
             first_s=run.first_s,
-            notices=(*journal.notices, *run.notices, *_unknown(assignment, todo, kept, sums, asked=students)),
+            notices=(*journal.notices, *run.notices, *unknown),
         )
     listener(Event(kind="end", done=len(outcome.marked), total=len(todo), unchanged=len(kept)))
     return outcome
@@ -327,13 +328,11 @@ def _rescore(before: Record, assignment: Assignment, current: Versions, journal:
     return record
 
 
-def _unknown(
-    assignment: Assignment, todo: Sequence[Job], kept: Sequence[Record], sums: Sequence[Record], *, asked: Sequence[str]
-) -> tuple[str, ...]:
+def _unknown(assignment: Assignment, todo: Sequence[Job], kept: Sequence[Record]) -> tuple[str, ...]:
     """Who has an extension and has handed in nothing: perhaps an id that nobody has."""
-    known = {job.student for job in todo} | {record.submission.student for record in (*kept, *sums)}
+    known = {job.student for job in todo} | {record.submission.student for record in kept}
     missing = sorted(set(assignment.extensions) - known)
-    if not missing or asked:
+    if not missing:
         return ()
     named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
     return (f"extensions names {named}: nothing was handed in under that id",)

@@ -49,7 +49,6 @@ def versions(course: Course, assignment: Assignment) -> Versions:
             setting.update(hashlib.sha256(path.read_bytes()).digest())
     setting.update(json.dumps(assignment.model_dump(mode="json", exclude=SHOWN | RUBRIC), sort_keys=True).encode())
     rubric = json.dumps(assignment.model_dump(mode="json", include=RUBRIC), sort_keys=True)
-    extended = {student: f"{rubric} {due.isoformat()}" for student, due in assignment.extensions.items()}
     checks: dict[str, str] = {}
     for path, _ in check_files(assignment):
         checks |= check_versions(path.read_bytes())
@@ -58,7 +57,10 @@ def versions(course: Course, assignment: Assignment) -> Versions:
         setting=setting.hexdigest(),
         rubric=hashlib.sha256(rubric.encode()).hexdigest(),
         checks=checks,
-        extended={student: hashlib.sha256(text.encode()).hexdigest() for student, text in extended.items()},
+        extended={
+            student: hashlib.sha256(f"{rubric} {due.isoformat()}".encode()).hexdigest()
+            for student, due in assignment.extensions.items()
+        },
     )
 
 

@@ -118,9 +118,10 @@ def race(
             series, own, other, longer = _one_race(duel, inputs, limits, wall_s)
             lost = [limit for limit in limits if series.decision(limit) is Decision.OVER]
             if lost:  # believed where the wall's cost cancels: the student's request takes longer than this many calls
-                if duel.calls == _calls(max(lost)):
+                allowed = _calls(max(lost))
+                if duel.calls == allowed:
                     break
-                duel.calls = _calls(max(lost))
+                duel.calls = allowed
             elif 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most) or turn >= RACES:
                 break
             else:
@@ -396,7 +397,7 @@ class _Duel:
         if at_sight and mostly_work and statistics.median(own / other for own, other in pairs) < UNEVEN:
             return
         own, once = (min(times) for times in zip(*pairs, strict=True))
-        if own >= most * once:  # far too slow
+        if own >= most * once:  # too slow
             self.calls = most
             return
         several, longer = 1, 0.0

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.errors import JournalError, Place
-from grader.files import FORMULA_SIGNS
+from grader.files import FORMULA, FORMULA_SIGNS
 from grader.gradebook.batch import Batch, CellPlan, Submission
 from grader.startup import without_grammars
 
@@ -42,8 +42,6 @@ _LONGEST = 128
 """nbgrader's columns for names and student ids."""
 _AT_ONCE = 500
 """Students looked up in one query: below every database's limit on parameters."""
-_FORMULA = re.compile(rf'(?:^|[,;"])\s*[{FORMULA_SIGNS}]')
-"""What a spreadsheet would calculate: nbgrader's CSV exporter quotes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +304,7 @@ def _submission(record: Record, notices: list[str]) -> Submission:
 def _fits(student: str, notices: list[str]) -> bool:
     if not _is_name(student):
         why = f"it is empty, longer than {_LONGEST} characters, or has a slash or a control character in it"
-    elif _FORMULA.search(student):
+    elif FORMULA.search(student):
         why = "a spreadsheet would take it for a formula"
     else:
         return True

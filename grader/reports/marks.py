@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import TYPE_CHECKING
 
-from grader.files import FORMULA_SIGNS
+from grader.files import FORMULA
 from grader.reports import text
 from grader.reports.class_report import exercises_of
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["marks_csv"]
 
 _COLUMNS = ("student", "name", "status", "score", "max_score", "to_be_marked_by_hand", "received_at", "flags")
-_FORMULA = re.compile(rf"""(^|[,;"\t])(?=\s*[{FORMULA_SIGNS}])""")
 _LONGEST = 200
 
 
@@ -46,7 +44,7 @@ def marks_csv(records: Sequence[Record]) -> str:
                 _cell(submission.student),
                 _cell(submission.name),
                 record.status.value,
-                "" if record.score is None or record.is_held else _number(record.score),
+                "" if record.score is None else _number(record.score),
                 _number(record.max_score),
                 _number(sum(each.pending for each in points.values())) if points else "",
                 _cell(submission.received_at or ""),
@@ -59,7 +57,7 @@ def marks_csv(records: Sequence[Record]) -> str:
 
 def _cell(value: str) -> str:
     """Text on one line in which nothing is calculated: an apostrophe stands before what would be."""
-    return _FORMULA.sub(r"\1'", text.display_name(value, limit=_LONGEST)) if value else ""
+    return FORMULA.sub(r"\g<0>'", text.display_name(value, limit=_LONGEST)) if value else ""
 
 
 def _number(points: float) -> str:
