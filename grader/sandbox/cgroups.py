@@ -13,6 +13,7 @@ are counted as such.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -23,7 +24,18 @@ from typing import Protocol
 
 from grader.sandbox.base import Limits, Usage
 
-__all__ = ["Borrowed", "Group", "Hierarchy", "Version1", "Version2", "find", "of_process", "owner_is_gone", "owner_tag"]
+__all__ = [
+    "Borrowed",
+    "Group",
+    "Hierarchy",
+    "Version1",
+    "Version2",
+    "find",
+    "of_process",
+    "owner_is_gone",
+    "owner_tag",
+    "prime",
+]
 
 _PREFIX = "grader-"
 _SUPERVISOR = "grader-supervisor"
@@ -57,9 +69,6 @@ def _start_time(pid: int) -> int:
 
 class Group(Protocol):
     """The control group of one guest."""
-
-    def prime(self) -> None:
-        """Have the next ``add`` within milliseconds be quick: to be called while the guest is still being made."""
 
     def add(self, pid: int) -> None:
         """Put a process in; its children follow."""
@@ -113,13 +122,25 @@ class _Reader:
         os.close(self._fd)
 
 
-def _prime(folder: Path) -> None:
-    """Make the kernel take its lock on moving processes, by asking it to move a process that cannot exist.
+def prime(*, mounts: Path = Path("/proc/self/mounts"), own: Path = Path("/proc/self/cgroup")) -> None:
+    """Have the next ``Group.add`` within milliseconds be quick: to be called while the guest is still being made.
 
-    The first mover waits for an RCU grace period (5 to 13 ms, asleep), those shortly after do not.
+    Makes the kernel take its lock on moving processes, by moving this one to where it is. The first mover waits for an
+    RCU grace period (5 to 13 ms, asleep), those shortly after do not. ``mounts`` and ``own`` as for ``find``.
     """
     with contextlib.suppress(OSError):
-        (folder / "cgroup.procs").write_text("4194305")  # above the highest pid_max
+        if (group := _own_group(mounts, own)) is not None:
+            (group / "cgroup.procs").write_text("0")  # whoever writes
+
+
+@functools.cache
+def _own_group(mounts: Path, own: Path) -> Path | None:
+    """The group, of those that count memory, that this process is in; forks are in the same."""
+    version1, version2 = _mounted(mounts)
+    root, controller = (version1["memory"], "memory") if "memory" in version1 else (version2, "")
+    lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    place = next((place for _, names, place in lines if controller in names.split(",")), None)
+    return None if root is None or place is None else root / place.lstrip("/")
 
 
 def _remove(folder: Path) -> None:
@@ -180,9 +201,6 @@ class _Group1:
             count=_Reader(folders["pids"] / "pids.current"),
             oom=_Reader(folders["memory"] / "memory.oom_control"),
         )
-
-    def prime(self) -> None:
-        _prime(self.folders["memory"])
 
     def add(self, pid: int) -> None:
         for folder in self.folders.values():
@@ -266,10 +284,6 @@ class _Group2:
             count=_Reader(folder / "pids.current"),
             events=_Reader(folder / "memory.events"),
         )
-
-    def prime(self) -> None:
-        if self.folder is not None:
-            _prime(self.folder)
 
     def add(self, pid: int) -> None:
         if self.folder is not None:

@@ -212,7 +212,7 @@ class Zygote:
                     undo.callback(group.close)
                 self._ask(channel, theirs, limits, grouped=group is not None)
                 if group is not None:
-                    group.prime()
+                    cgroups.prime()
                 pidfd, meter = self._await_guest(channel, limits, group, undo)
                 channel.socket.send(b"go")
             except OSError as error:

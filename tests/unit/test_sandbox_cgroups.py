@@ -190,6 +190,24 @@ def test_a_borrowed_group_counts_from_now_on(kernel, roots):
     assert cgroups.of_process(7, mounts=kernel / "mounts", proc=proc) is None
 
 
+def test_priming_moves_a_process_to_where_it_is(kernel):
+    """The kernel's lock is taken by a move that changes nothing, in the hierarchy that counts memory."""
+    mounts, own = kernel / "mounts", kernel / "own"
+    (kernel / "v1/memory/session").mkdir(parents=True)
+    (kernel / "v2/user/scope").mkdir(parents=True)
+    own.write_text("5:memory:/session\n2:cpu,cpuacct:/other\n0::/user/scope\n")
+    mounts.write_text(f"cgroup {kernel}/v1/memory cgroup rw,memory 0 0\ncgroup2 {kernel}/v2 cgroup2 rw 0 0\n")
+    cgroups.prime(mounts=mounts, own=own)
+    assert (kernel / "v1/memory/session/cgroup.procs").read_text() == "0"
+    assert (kernel / "v2/user/scope/cgroup.procs").read_text() == ""
+
+    mounts = kernel / "mounts of version 2"
+    mounts.write_text(f"cgroup2 {kernel}/v2 cgroup2 rw 0 0\n")
+    cgroups.prime(mounts=mounts, own=own)
+    assert (kernel / "v2/user/scope/cgroup.procs").read_text() == "0"
+    cgroups.prime(mounts=kernel / "there is none", own=own)
+
+
 def test_owner_tags_tell_the_dead_from_the_living():
     """A tag speaks of one process: the same pid with another start time is another process."""
     tag = cgroups.owner_tag()
