@@ -6,6 +6,7 @@ submission ─ notebook ─ repair ─ guest (runs the cells) ─ wall ─ check
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import platform
 import time
@@ -102,9 +103,9 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
         except SandboxLost as lost:
             return broken(submission, plan, f"sandbox: {lost}", reason)
         loaded = time.monotonic()
-        results = _timed(
-            plan, session, run_checks(plan.collected.untimed, session.for_check, plan.seed, enough=plan.enough)
-        )
+        last = None if plan.collected.timed.checks else functools.partial(session.for_check, last=True)
+        results = run_checks(plan.collected.untimed, session.for_check, plan.seed, open_last=last, enough=plan.enough)
+        results = _timed(plan, session, results)
     ended = time.monotonic()
     timing = Timing(
         cells_s=loaded - started,

@@ -224,6 +224,7 @@ def run_checks(
     run_seed: int,
     *,
     done: Sequence[CheckResult] = (),
+    open_last: OpenWall | None = None,
     open_reference: OpenWall | None = None,
     last_try: bool = True,
     enough: Collection[str] | None = None,
@@ -235,6 +236,7 @@ def run_checks(
         open_wall: gives a wall to a fresh copy of the notebook (``Session.for_check``).
         run_seed: the run's seed; each check's is derived from it.
         done: what was run before, for checks that depend on it.
+        open_last: gives the last check its wall instead: to the notebook itself, which nobody needs any more.
         open_reference: gives a wall to a fresh copy of the solution, for timed checks.
         last_try: whether a timed check that a noisy machine leaves unclear is decided, in the student's favour.
         enough: None: all are run. Otherwise these come first, and of the others none is run once a check has failed.
@@ -249,7 +251,8 @@ def run_checks(
         if waits:
             result = _skipped(check.spec, known[waits])
         else:
-            result = _run_one(collected.runner, check, open_wall, run_seed, open_reference, last_try)
+            opening = open_last if open_last is not None and check is order[-1] else open_wall
+            result = _run_one(collected.runner, check, opening, run_seed, open_reference, last_try)
         results.append(result)
         known[check.spec.id] = result
     return tuple(results)

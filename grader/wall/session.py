@@ -252,8 +252,13 @@ class Session:
 
     # -- checks --------------------------------------------------------------------------------------------------------
 
-    def for_check(self, seed: int, policy: Policy | None = None) -> Wall:
+    def for_check(self, seed: int, policy: Policy | None = None, *, last: bool = False) -> Wall:
         """A wall to a copy of the loaded notebook, for one check. The copy before it is killed.
+
+        Args:
+            seed: of every global generator.
+            policy: what is forbidden meanwhile.
+            last: nobody needs the notebook after this check, so there is no copy: it serves the check itself.
 
         Raises:
             OutOfTime: the time of the whole submission is used up.
@@ -272,7 +277,7 @@ class Session:
                 while not self._start():
                     if self.restarts > 2 * MAX_RESTARTS:
                         raise SandboxLost("the notebook cannot be loaded again")
-            wall = self._fork(seed, policy) if self._forks else self._whole(seed, policy)
+            wall = self._whole(seed, policy) if last or not self._forks else self._fork(seed, policy)
             if wall is not None:
                 self._check = wall
                 wall.extend(Budget.wall(self.budget.check_s), self.budget.check_s)
@@ -303,11 +308,12 @@ class Session:
         return None
 
     def _whole(self, seed: int, policy: Policy | None) -> Wall | None:
-        """Without forks: the freshly loaded notebook itself serves one check."""
+        """Without a fork: the loaded notebook itself serves one check."""
         base = self._base
         assert base is not None
         try:
             base.extend(20.0)
+            base.request("reap")
             prepare(base, seed, policy)
         except StudentFault:
             self._release()

@@ -1,0 +1,83 @@
+"""What checks get of a notebook: each a copy, the last one the notebook itself."""
+
+import pytest
+
+from grader.sandbox.base import Limits
+from grader.sandbox.bubblewrap import BubblewrapSandbox, obstacle
+from grader.wall.faults import Crashed, Forbidden
+from grader.wall.host import Student
+from grader.wall.session import Budget, CodeCell, Policy, Session
+
+pytestmark = pytest.mark.skipif(obstacle() is not None, reason=f"no bubblewrap sandbox here: {obstacle()}")
+
+SOURCE = """
+import os, random, torch
+seen = []
+def where():
+    seen.append(1)
+    return os.getpid(), len(seen)
+def daemon():
+    child = os.fork()
+    if child == 0:
+        import time
+        time.sleep(600)
+    return child
+def reap_all():
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return "all gone"
+def draw():
+    return random.random(), torch.rand(3).tolist()
+def use():
+    return torch.softmax(torch.zeros(2), 0)
+def leave():
+    os._exit(3)
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with BubblewrapSandbox() as sandbox:
+        sandbox.start()
+        yield sandbox
+
+
+@pytest.fixture
+def session(sandbox):
+    with Session(sandbox=sandbox, limits=Limits(), budget=Budget()) as session:
+        session.load([CodeCell(index=0, source=SOURCE)])
+        yield session
+
+
+def test_the_last_check_gets_the_notebook_itself(session):
+    """As it was loaded: no trace of the checks before it, and nothing that they started still runs."""
+    copy, calls = Student(session.for_check(1)).where()
+    assert copy != 1
+    assert calls == 1
+    assert Student(session.for_check(2)).daemon() > 1
+    last = Student(session.for_check(3, last=True))
+    assert tuple(last.where()) == (1, 1)
+    assert last.reap_all() == "all gone"  # pid 1 is parent to what others left; a daemon alive would keep it waiting
+
+
+def test_the_last_check_is_seeded_and_forbids_as_any_other(session):
+    """Which check is the last makes no difference to what it draws and to what it may use."""
+    policy = Policy(names=("torch.softmax",), instead="exp and sum")
+    drawn = Student(session.for_check(7, policy)).draw()
+    last = Student(session.for_check(7, policy, last=True))
+    assert last.draw() == drawn
+    with pytest.raises(Forbidden):
+        last.use()
+
+
+def test_a_last_check_that_is_run_again_gets_a_fresh_notebook(session):
+    """A check may be run a second time, whatever the first did to the notebook."""
+    for _ in range(2):
+        last = Student(session.for_check(1, last=True))
+        assert tuple(last.where()) == (1, 1)
+    with pytest.raises(Crashed):
+        last.leave()
+    assert tuple(Student(session.for_check(1, last=True)).where()) == (1, 1)
+    assert session.remarks == []
