@@ -13,7 +13,6 @@ are counted as such.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import signal
@@ -128,19 +127,11 @@ def prime(*, mounts: Path = Path("/proc/self/mounts"), own: Path = Path("/proc/s
     Makes the kernel take its lock on moving processes, by moving this one to where it is. The first mover waits for an
     RCU grace period (5 to 13 ms, asleep), those shortly after do not. ``mounts`` and ``own`` as for ``find``.
     """
-    with contextlib.suppress(OSError):
-        if (group := _own_group(mounts, own)) is not None:
-            (group / "cgroup.procs").write_text("0")  # whoever writes
-
-
-@functools.cache
-def _own_group(mounts: Path, own: Path) -> Path | None:
-    """The group, of those that count memory, that this process is in; forks are in the same."""
-    version1, version2 = _mounted(mounts)
-    root, controller = (version1["memory"], "memory") if "memory" in version1 else (version2, "")
-    lines = [line.split(":", 2) for line in own.read_text().splitlines()]
-    place = next((place for _, names, place in lines if controller in names.split(",")), None)
-    return None if root is None or place is None else root / place.lstrip("/")
+    with contextlib.suppress(OSError, KeyError):
+        version1, version2 = _mounted(mounts)
+        root, controller = (version1["memory"], "memory") if "memory" in version1 else (version2, "")
+        if root is not None:
+            (root / _places(own)[controller] / "cgroup.procs").write_text("0")  # whoever writes
 
 
 def _remove(folder: Path) -> None:
@@ -367,9 +358,8 @@ def find(*, mounts: Path = Path("/proc/self/mounts"), own: Path = Path("/proc/se
     if len(version1) == 3:
         candidates.append(Version1(version1))
     if version2 is not None:
-        lines = own.read_text().splitlines()
-        relative = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
-        relative = relative.removesuffix(_SUPERVISOR).removesuffix("/")  # where an earlier call moved us
+        # without the leaf into which an earlier call moved us
+        relative = _places(own).get("", "").removesuffix(_SUPERVISOR).removesuffix("/")
         roots = [version2] if os.geteuid() == 0 and not (version2 / "cgroup.type").exists() else [version2 / relative]
         candidates += [Version2(root) for root in roots if _has_controllers(root)]
     return next((candidate for candidate in candidates if _works(candidate)), None)
@@ -386,6 +376,12 @@ def _mounted(mounts: Path) -> tuple[dict[str, Path], Path | None]:
         elif kind == "cgroup2":
             version2 = Path(place)
     return version1, version2
+
+
+def _places(own: Path) -> dict[str, str]:
+    """A process's groups, below the mounts of their hierarchies: by controller, and ``""`` for version 2."""
+    lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    return {name: place.lstrip("/") for _, names, place in lines for name in names.split(",")}
 
 
 class Borrowed:
@@ -437,16 +433,15 @@ def of_process(pid: int, *, mounts: Path = Path("/proc/self/mounts"), proc: Path
     """
     version1, version2 = _mounted(mounts)
     try:
-        lines = [line.split(":", 2) for line in (proc / str(pid) / "cgroup").read_text().splitlines()]
+        places = _places(proc / str(pid) / "cgroup")
         if len(version1) == 3:
-            places = {name: place for _, names, place in lines for name in names.split(",")}
-            folders = {name: root / places[name].lstrip("/") for name, root in version1.items()}
+            folders = {name: root / places[name] for name, root in version1.items()}
             stat = _Reader(folders["memory"] / "memory.stat")
             return Borrowed(_Group1.read(folders, owned=False), stat, prefix="total_")
         if version2 is not None:
-            folder = version2 / next(place for _, names, place in lines if not names).lstrip("/")
+            folder = version2 / places[""]
             return Borrowed(_Group2.read(folder, owned=False), _Reader(folder / "memory.stat"), prefix="")
-    except (OSError, KeyError, StopIteration):
+    except (OSError, KeyError):
         pass
     return None
 

@@ -8,23 +8,13 @@ import time
 import pytest
 
 from grader.sandbox.base import Limits
-from grader.sandbox.bubblewrap import BubblewrapSandbox, obstacle
 from grader.sandbox.zygotes import pid_of
 from grader.wall.faults import OutOfTime
 from grader.wall.host import Student, Wall
 from grader.wall.session import Budget, CodeCell, Session
 
-pytestmark = pytest.mark.skipif(obstacle() is not None, reason=f"no bubblewrap sandbox here: {obstacle()}")
-
 COMPUTES = "import time\nwhile time.process_time() < start + 0.4:\n    pass\ndone = 'computed'"
 RIVALS = 12
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with BubblewrapSandbox() as sandbox:
-        sandbox.start()
-        yield sandbox
 
 
 @pytest.fixture
