@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from grader.config import load_course
 from grader.errors import CourseError, GraderError, InternalError, Place
 from grader.guest.confine import die_with_parent
+from grader.guest.memory import collapse, fork
 from grader.model import CellResult, Record, RecordStatus, SubmissionRef, Verdict, Visibility
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ class Marker:
     def _begin(self, header: dict[str, Any], data: bytes, plan: Plan) -> None:
         self._say(header["number"], Step.BEGIN)
         ours, theirs = socket.socketpair()
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             others = [self.link, *(child.results for child in self.children.values())]
             _in_child(lambda results: _mark(header, data, plan, results), ours, theirs, others)
@@ -615,8 +616,6 @@ def _launched(sandbox: Sandbox) -> Any:
 def _settle() -> None:
     """Make forks cheap: nothing to collect, memory in huge pages."""
     import gc
-
-    from grader.guest.memory import collapse
 
     gc.collect()
     gc.freeze()

@@ -34,9 +34,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, TensorSpec, serialize
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,6 +76,8 @@ DTYPES: dict[str, torch.dtype] = {
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ALL_DTYPES = {name: dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
 """Every name of a dtype. Asking ``torch`` for a name of the sender's could import a module."""
+_NOTHING = torch.zeros(1)
+"""Where tensors without elements lie: a pointer must not be null, even to no bytes."""
 WANTED_DEVICE = "_wall_device"
 """The attribute of a tensor on the CPU that is to arrive on another device."""
 DEVICES = ("cpu", "cuda", "meta", "mps")
@@ -281,7 +282,20 @@ class Encoder:
 
     def blob(self) -> bytes:
         """The safetensors file with all tensors of the message (empty if there are none)."""
-        return save_tensors(self._tensors) if self._tensors else b""
+        if not self._tensors:
+            return b""
+        # What ``safetensors.torch.save`` ends in, too. On its way there it makes numpy arrays, of tensors that
+        # ``_store`` has left dense and apart: half of what answering a small call costs.
+        specs = {
+            name: TensorSpec(
+                dtype=DTYPE_NAMES[tensor.dtype],
+                shape=list(tensor.shape),
+                data_ptr=tensor.data_ptr() or _NOTHING.data_ptr(),
+                data_len=tensor.numel() * tensor.itemsize,
+            )
+            for name, tensor in self._tensors.items()
+        }
+        return bytes(serialize(specs))
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         """JSON for a value. Raises Unsendable."""

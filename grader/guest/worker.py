@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import torch
 
-from . import gpu, meters
+from . import gpu, memory, meters
 from .described import TEXT_LIMIT, MissingName, describe_exception, name_of
 from .peer import Answer, Peer
 from .wire import Channel, Closed, Encoder, WireError
@@ -247,7 +247,7 @@ class Worker(Peer):
             return {"forked": False, "threads": threads, "gpu": on_gpu}
         policy = self._policy(options.get("policy"))
         gc.freeze()  # a collection in the copy would touch, and so copy, every page
-        child = os.fork()
+        child = memory.fork()
         if child == 0:
             self._become_child(wall, int(options.get("seed", 0)), policy)
         os.close(wall)
@@ -264,8 +264,7 @@ class Worker(Peer):
         status = 1
         try:
             self.channel.close()
-            with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-                score.write("500")  # when memory runs out, this copy goes first and the notebook stays
+            _go_first()
             child = Worker(Channel(socket.socket(fileno=wall)), self.namespace, can_fork=False)
             child.given = self.given
             seed_everything(seed)
@@ -391,6 +390,14 @@ class Worker(Peer):
                 continue
             except WireError:
                 return
+
+
+def _go_first() -> None:
+    """When memory runs out, this process goes first and the notebook that it is a copy of stays."""
+    with contextlib.suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)  # ``open`` would touch, and so copy, 40 pages
+        os.write(score, b"500")
+        os.close(score)
 
 
 def _sum_of(value: Any) -> torch.Tensor:

@@ -37,7 +37,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grader.guest import confine, seccomp
+from grader.guest import confine, memory, seccomp
 from grader.guest.newborn import be_guest, leave_host_paths, send, versions, warm_up
 
 __all__ = ["main"]
@@ -61,6 +61,7 @@ def main() -> NoReturn:
             report = _probe()
         else:
             serve = warm_up(settings["preload"], settings["worker"])
+            memory.gather_code()
             report = {"event": "ready", **versions()}
     except Exception as error:  # noqa: BLE001 - everything is reported, and nothing runs after it
         traceback.print_exc()
@@ -156,7 +157,7 @@ def _fork_keeper(connection: socket.socket, serve: Any, *, confined: bool) -> in
         if len(fds) != 2:
             return None
         request = json.loads(message)
-        keeper = os.fork()
+        keeper = memory.fork()
         if keeper == 0:
             try:
                 _close_all_but(2, connection.fileno(), *fds)
@@ -188,7 +189,7 @@ def _keep(
         else:
             _adopt_orphans()
         confine.die_with_parent()  # again: a change of credentials may have cleared it
-        pid = os.fork()
+        pid = memory.fork()
     except OSError as error:
         send(connection, {"event": "failed", "what": str(error)})
         os._exit(1)

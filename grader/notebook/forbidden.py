@@ -30,7 +30,9 @@ def forbidden_uses(notebook: Notebook, names: Mapping[str, Iterable[str]]) -> li
             else. In a cell that answers no exercise only what every exercise forbids counts.
     """
     patterns: dict[str | None, set[str]] = {exercise: set(forbidden) for exercise, forbidden in names.items()}
-    everywhere = set.intersection(*patterns.values()) if patterns else set()
+    if not any(patterns.values()):
+        return []
+    everywhere = set.intersection(*patterns.values())
     aliases: dict[str, str] = {}
     own: set[str] = set()
     walked = [(cell, list(ast.walk(module))) for cell in notebook.code if (module := tree(cell.source)) is not None]

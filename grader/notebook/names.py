@@ -32,8 +32,9 @@ def as_python(source: str) -> str:
     return "\n".join(lines)
 
 
+@functools.lru_cache(maxsize=64)
 def tree(source: str) -> ast.Module | None:
-    """The cell's syntax tree; None when it is no Python, too long, or too deep for the parser."""
+    """The cell's syntax tree, to be read only; None when it is no Python, too long, or too deep for the parser."""
     if len(source) > _MAX_SOURCE:
         return None
     with warnings.catch_warnings():
