@@ -14,6 +14,7 @@ def audit(name):
     subject = Subject.of(COURSE, COURSE.assignment(name))
     trials = planned(subject, seeds=SEEDS, quick=True)
     report = judge(subject, trials, run(subject, trials))
-    assert "\n".join(problem.what for problem in report.problems) == ""
+    problems = "\n".join(problem.what for problem in report.problems)
+    assert problems == "", problems
     assert report.kill_rate >= 0.95
     assert report.flakes == 0

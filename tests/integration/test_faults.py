@@ -162,10 +162,15 @@ def test_a_run_can_be_stopped_the_moment_its_marker_starts(course, monkeypatch):
     """A Ctrl-C that comes before the marker has heard a word ends the run like any other, and the marker with it."""
     started = []
 
+    def is_seen():
+        """A new program is there a moment before its command line is."""
+        started.extend(pid for pid, line in children(os.getpid()) if "grader.marker" in line)
+        return started
+
     class Stopped(threading.Thread):
         def start(self):
             super().start()
-            started.extend(pid for pid, line in children(os.getpid()) if "grader.marker" in line)
+            until(is_seen)
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(threading, "Thread", Stopped)
