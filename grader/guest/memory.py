@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["collapse", "fork", "gather_code"]
+__all__ = ["collapse", "fork", "gather_code", "threads"]
 
 HUGE_PAGE = 2 << 20
 ADVISE_HUGE, COLLAPSE = 14, 25
@@ -98,6 +98,14 @@ def _replace(place: int) -> bool:
     return moved
 
 
+def threads() -> int:
+    """How many threads this process has; 0 where the kernel does not say."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 0
+
+
 def fork() -> int:
     """``os.fork`` without what Python does in the child for other threads' locks, where there are no other threads.
 
@@ -105,7 +113,7 @@ def fork() -> int:
     pages before its first line, and its parent 60; a copy of a notebook that answers one call copies 800. What libc
     itself has to do is done. The child draws the same random numbers as the parent: seed it. Raises OSError.
     """
-    if len(os.listdir("/proc/self/task")) > 1:
+    if threads() != 1:
         return os.fork()
     pid: int = _libc.fork()
     if pid < 0:

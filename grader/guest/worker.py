@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import torch
 
-from . import gpu, memory, meters
+from . import confine, gpu, memory, meters
 from .described import TEXT_LIMIT, MissingName, describe_exception, name_of
 from .peer import Answer, Peer
 from .wire import Channel, Closed, Encoder, WireError
@@ -240,7 +240,7 @@ class Worker(Peer):
         del kwargs
         wall = self.channel.receive_fd()
         self._reap()
-        threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
+        threads = memory.threads()
         on_gpu = gpu.is_in_use()
         if not self.can_fork or threads > 1 or on_gpu:
             os.close(wall)
@@ -264,7 +264,8 @@ class Worker(Peer):
         status = 1
         try:
             self.channel.close()
-            _go_first()
+            with contextlib.suppress(OSError):  # when memory runs out, this copy goes first and the notebook stays
+                confine.write("/proc/self/oom_score_adj", "500")
             child = Worker(Channel(socket.socket(fileno=wall)), self.namespace, can_fork=False)
             child.given = self.given
             seed_everything(seed)
@@ -390,14 +391,6 @@ class Worker(Peer):
                 continue
             except WireError:
                 return
-
-
-def _go_first() -> None:
-    """When memory runs out, this process goes first and the notebook that it is a copy of stays."""
-    with contextlib.suppress(OSError):
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)  # ``open`` would touch, and so copy, 40 pages
-        os.write(score, b"500")
-        os.close(score)
 
 
 def _sum_of(value: Any) -> torch.Tensor:
