@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from grader.model import Measurement
-from grader.sandbox.outside import Peak, Restless, held_still, on_cores
+from grader.sandbox.outside import Peak, Restless, held_still, on_cores, ran_s
 from grader.wall.faults import Mismatch, StudentFault
 from grader.wall.host import Remote, Wall
 from grader.wall.session import Budget
@@ -63,6 +63,8 @@ UNEVEN = 1.6
 """When the requests of one side took so many times as long as the other's, the race begins anew."""
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
+SURELY = 1.1
+"""CPU time bears a loss out that is so many times over the limit: what shares a core also shares its caches."""
 LEAST_S = 1e-6
 MOST_CALLS = 100
 LEAST_BYTES = 4.0 * (1 << 20)
@@ -115,7 +117,9 @@ def race(
         most = _calls(max(limits))
         duel.level(inputs, most, wall_s, at_sight=True)
         for turn in range(1, RACES + len(limits) + 1):
+            before = duel.ran_s()
             series, own, other, longer = _one_race(duel, inputs, limits, wall_s)
+            own_cpu_s, other_cpu_s = (now - then for now, then in zip(duel.ran_s(), before, strict=True))
             lost = [limit for limit in limits if series.decision(limit) is Decision.OVER]
             if lost:  # believed where the wall's cost cancels: the student's request takes longer than this many calls
                 allowed = _calls(max(lost))
@@ -137,8 +141,9 @@ def race(
         wall_s=wall_s,
         spread=wild,
     )
+    by_cpu = duel.calls * own_cpu_s / other_cpu_s if other_cpu_s > 0 else 0.0
     sentence = "Your code takes {value} times as long as what it is compared with; {limit} times is allowed."
-    _conclude(duel, measured, series, wild, sentence)
+    _conclude(duel, measured, series, wild, sentence, by_cpu=by_cpu)
 
 
 def _one_race(
@@ -188,6 +193,7 @@ def grows(
     duel = _Duel(fn, against, verify)
     series = Series(_limits(at_most))
     curve: dict[int, list[float]] = {size: [] for size in ordered}
+    cpu_s = dict.fromkeys(ordered, 0.0)
     with duel:
         duel.bind_to_a_quiet_core(inputs(ordered[0]))
         wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0, warm=1) for size in ordered}  # type: ignore[misc]
@@ -198,7 +204,9 @@ def grows(
             for size in random.SystemRandom().sample(ordered, len(ordered)):
                 # Small ones more often: a short call slips between those of other processes, a long one cannot.
                 calls = min(MOST_CALLS, ordered[-1] // size)
+                before, _ = duel.ran_s()
                 own = statistics.mean(duel.pair(inputs(size))[0] for _ in range(calls))
+                cpu_s[size] += (duel.ran_s()[0] - before) / calls
                 costs[size] = _without_wall(own, wall_s[size])
                 curve[size].append(costs[size])
             series.add(slope([float(size) for size in ordered], [costs[size] for size in ordered]))
@@ -210,7 +218,10 @@ def grows(
         spread=wild,
         curve=tuple((float(size), statistics.median(costs)) for size, costs in curve.items()),
     )
-    _conclude(duel, measured, series, wild, "The time grows like size to the power of {value}; {limit} is allowed.")
+    known = min(cpu_s.values()) > 0
+    by_cpu = slope([float(size) for size in ordered], [cpu_s[size] for size in ordered]) if known else 0.0
+    sentence = "The time grows like size to the power of {value}; {limit} is allowed."
+    _conclude(duel, measured, series, wild, sentence, by_cpu=by_cpu)
 
 
 def holds(
@@ -341,11 +352,26 @@ class _Duel:
         if self._collects:
             gc.enable()
 
+    def _roots(self) -> list[int | None]:
+        """The first process of each side, where it has any of its own."""
+        roots = []
+        for wall in (self.wall, self.other):
+            roots.append(wall.root)
+            if wall.guest is not None:
+                with contextlib.suppress(OSError):  # gone: the wall will say so
+                    roots[-1] = wall.guest.pid
+        return roots
+
     def _bind(self, cores: Iterable[int]) -> None:
         """Have both sides run on these cores only."""
-        for wall in (self.wall, self.other):
-            if (pid := wall.root if wall.guest is None else wall.guest.pid) is not None:
+        for pid in self._roots():
+            if pid is not None:
                 on_cores(pid, set(cores))
+
+    def ran_s(self) -> tuple[float, float]:
+        """The CPU time that both sides have used so far; 0.0 where nobody can tell."""
+        own, other = (0.0 if pid is None else ran_s(pid) for pid in self._roots())
+        return own, other
 
     def bind_to_a_quiet_core(self, args: Sequence[Any]) -> None:
         """Have both sides run on one core from now on: of a few, that on which the reference is quickest."""
@@ -502,6 +528,11 @@ def _limits(at_most: Limits) -> dict[float, float]:
     return dict(at_most) if isinstance(at_most, Mapping) else {float(at_most): 1.0}
 
 
+def _share(limits: dict[float, float], value: float) -> float:
+    """What an exact value earns: the share of the smallest limit that it is within."""
+    return next((share for limit, share in limits.items() if value <= limit), 0.0)
+
+
 def _measured(series: Series, *, kind: str, unit: str, **more: Any) -> Measurement:
     low, high = interval(series.values)
     return Measurement(
@@ -529,24 +560,26 @@ def _exact(
     curve: tuple[tuple[float, float], ...],
     hints: tuple[tuple[str, int], ...] = (),
 ) -> Measurement:
-    share = next((share for limit, share in limits.items() if value <= limit), 0.0)
     return Measurement(
-        kind=kind, of="", unit=unit, value=value, low=value, high=value, limits=tuple(limits.items()), share=share,
-        pairs=1, curve=curve, hints=hints,
+        kind=kind, of="", unit=unit, value=value, low=value, high=value, limits=tuple(limits.items()),
+        share=_share(limits, value), pairs=1, curve=curve, hints=hints,
     )  # fmt: skip
 
 
-def _conclude(duel: _Duel, measured: Measurement, series: Series, wild: float, sentence: str) -> None:
-    """Doubt what a noisy machine says, then take the measurement in."""
-    lost = measured.share < max(series.limits.values())
+def _conclude(duel: _Duel, measured: Measurement, series: Series, wild: float, sentence: str, *, by_cpu: float) -> None:
+    """Doubt what a noisy machine says, then take the measurement in.
+
+    ``by_cpu``: the same in CPU time. While others have the core that clock stands still, so what it says is no noise.
+    """
     # A loss is beyond doubt when all of the interval lies further above the limit than such noise reaches.
     near = measured.low is None or measured.low < min(series.limits) * math.exp(wild)
-    wildly_lost = lost and wild > WILD and near
+    in_doubt = max(measured.share, _share(series.limits, by_cpu / SURELY))
+    wildly_lost = wild > WILD and near and measured.share < in_doubt
     doubtful = wildly_lost or (not measured.clear and wild > UNSTEADY)
     if doubtful and not duel.wall.last_try:
         raise TooNoisy(f"the middle half of the reference's times spans a factor of {math.exp(wild):.1f}")
     if wildly_lost:
-        measured = replace(measured, share=max(series.limits.values()), clear=False)
+        measured = replace(measured, share=in_doubt, clear=False)
     if measured.share < 1 and series.decision(min(series.limits)) is Decision.OVER:
         with contextlib.suppress(StudentFault):  # a hint only
             duel.wall.extend(Budget.wall(20.0), 20.0)

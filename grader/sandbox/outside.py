@@ -7,12 +7,16 @@ is a fault of the student's.
 
 Both sides of a race are bound to one core: of two, one of which something else keeps busy, each could find another.
 
+Each process has a clock of its CPU time (``clock_getcpuclockid(3)``), which stands still while it waits for a core. It
+is a witness only against whom the host's clock has found slow: who sleeps uses none of it.
+
 Memory is the kernel's own account of resident pages (``VmHWM``, set back before a call through ``clear_refs``), so a
 guest cannot understate it. Helpers that a process starts count with what they hold when the call ends, and where there
 is a control group its peak counts too.
 
-**Not defended**: without a control group, memory of a helper process that is gone before the call ends; memory that the
-notebook took when it was loaded and fills only now. The limit on all its memory holds for both.
+**Not defended**: CPU time of a helper process that is gone before the series of calls ends; without a control group,
+memory of one that is gone before the call ends; memory that the notebook took when it was loaded and fills only now.
+The limit on all its memory holds for both.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -30,9 +35,11 @@ if TYPE_CHECKING:
 
     from grader.sandbox.base import Guest
 
-__all__ = ["Peak", "Restless", "go_on", "held_still", "on_cores"]
+__all__ = ["Peak", "Restless", "go_on", "held_still", "on_cores", "ran_s"]
 
 _WALKS = 50
+_CPU_CLOCK = 2
+"""Which of a process's clocks: that of the time it had a core (``CPUCLOCK_SCHED``); the bits above hold its number."""
 
 
 class Restless(Exception):
@@ -82,6 +89,16 @@ def on_cores(root: int, cores: set[int]) -> None:
         for pid in tree_of(root):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.sched_setaffinity(pid, cores)
+
+
+def ran_s(root: int) -> float:
+    """The CPU time that a process and all that descend from it have used so far, in seconds; 0.0 if it is gone."""
+    total = 0.0
+    with contextlib.suppress(OSError):
+        for pid in tree_of(root):
+            with contextlib.suppress(OSError):
+                total += time.clock_gettime(~pid << 3 | _CPU_CLOCK)
+    return total
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 
 import pytest
 import torch
@@ -231,6 +232,49 @@ def test_a_wild_machine_takes_no_points(monkeypatch):
         race(student.work, reference.work, some, at_most=ramp(2, 3))
         (measured,) = wall.measurements
     assert (measured.share, measured.clear) == (1.0, False)
+
+
+BURNS = """
+import sys, time
+for line in sys.stdin:
+    end = time.process_time() + float(line)
+    while time.process_time() < end:
+        pass
+    print(flush=True)
+"""
+
+
+@pytest.mark.parametrize("last_try", [False, True])
+@pytest.mark.parametrize(("own_s", "share"), [(0.006, 1.0), (0.017, 0.5), (0.1, 0.0)])
+def test_cpu_time_bears_out_what_was_found_on_a_wild_machine(monkeypatch, own_s, share, last_try):
+    """What the kernel's clock of CPU time says too was no noise, at once and for good; what it does not is in doubt."""
+    drawn = iter([0.002 * (1 if number % 3 else 30) for number in range(10_000)])
+    with contextlib.ExitStack() as stack:
+        student, reference, wall = stack.enter_context(sides(""))
+        other = reference._wall
+        for side, burns_s in ((wall, own_s), (other, 0.02)):
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            guest = stack.enter_context(subprocess.Popen([sys.executable, "-c", BURNS], **pipes))
+            stack.callback(guest.kill)
+            side.root = guest.pid
+
+            def timed(op, args, *, honest=side.timed, guest=guest, burns_s=burns_s, is_own=side is wall):
+                answer, _ = honest(op, args)
+                print(burns_s, file=guest.stdin, flush=True)
+                guest.stdout.readline()
+                return answer, 0.13 if is_own else next(drawn)
+
+            monkeypatch.setattr(side, "timed", timed)
+        wall.last_try = last_try
+        # When a loss is decided, a request of the reference's holds three calls: 20 ms of CPU time for all of them.
+        ends = {0.0: pytest.raises(Mismatch, match="times as long")}
+        if not last_try:
+            ends |= {0.5: pytest.raises(TooNoisy), 1.0: pytest.raises(TooNoisy)}
+        with ends.get(share, contextlib.nullcontext()):
+            race(student.work, reference.work, some, at_most={2: 1.0, 3: 0.5})
+        if last_try or not share:
+            (measured,) = wall.measurements
+            assert (measured.share, measured.clear) == (share, not share)
 
 
 def test_the_machine_tells_what_it_can():
