@@ -342,7 +342,8 @@ def broken_file() -> Record:
         for check in CHECKS
     }
     message = "The file is not a notebook: it ends in the middle of line 1. Save it again in Jupyter and hand it in once more."
-    return record("emmy", "Emmy Noether", results=results, cells=(), message=message)
+    flags = (Flag(id="unreadable", text=message),)
+    return record("emmy", "Emmy Noether", results=results, cells=(), flags=flags, message=message)
 
 
 def nothing_written() -> Record:
