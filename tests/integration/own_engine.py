@@ -31,7 +31,9 @@ RUNTIMES = {"crun": "crun", "usual-by-name": "runc", "nvidia": "runc"}
 HOOK = """#!/bin/sh
 # Called by the container runtime as NVIDIA's own is: it reads the state, which names the bundle.
 bundle=$(sed 's/.*"bundle": *"\\([^"]*\\)".*/\\1/')
-cp "$bundle/config.json" {folder}/handed-over.json
+# Containers start side by side, and cp does not bear that another makes the same file.
+cp "$bundle/config.json" {folder}/handed-over.$$
+mv {folder}/handed-over.$$ {folder}/handed-over.json
 """
 """In place of the tool by which NVIDIA puts a GPU into a container: writes down what the engine was asked for."""
 
