@@ -6,8 +6,10 @@ exponent that is allowed, and some that hold as many times the memory. A *flip* 
 3 that keeps them. As in a run, what a noisy machine leaves unclear is measured once more, after all others, and then
 decided in the student's favour.
 
+With ``--bursts`` so many more processes compute and rest in turns, up to 60 ms each: harder than steady work.
+
 Usage: python benchmarks/performance_checks.py [--marks 200] [--class-of 20]
-           [--limits 6,20] [--exponents 1.6] [--memory 3]
+           [--limits 6,20] [--exponents 1.6] [--memory 3] [--bursts 0]
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import multiprocessing
 import os
 import platform
+import random
 import statistics
 import time
 from collections import Counter
@@ -72,20 +75,23 @@ def main() -> None:
     parser.add_argument("--exponents", default="1.6")
     parser.add_argument("--memory", default="3")
     parser.add_argument("--class-of", type=int, default=20)
+    parser.add_argument("--bursts", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    busy = multiprocessing.Process(target=_burn, daemon=True)
-    busy.start()
+    others = [multiprocessing.Process(target=_burn, daemon=True)]
+    others += [multiprocessing.Process(target=_burst, args=(each,), daemon=True) for each in range(options.bursts)]
+    for other in others:
+        other.start()
     try:
-        print(
-            f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, one core kept busy by us\n"
-        )
+        busy = "one core kept busy by us" + (f", and {options.bursts} that come and go" if options.bursts else "")
+        print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {busy}\n")
         limits = {"time": options.limits, "exponent": options.exponents, "memory": options.memory}
         _flips(
             options.marks, [(kind, float(limit)) for kind, text in limits.items() for limit in text.split(",") if limit]
         )
     finally:
-        busy.kill()
+        for other in others:
+            other.kill()
     if options.class_of:
         _cost(options.class_of)
 
@@ -93,6 +99,15 @@ def main() -> None:
 def _burn() -> None:
     while True:
         sum(range(100_000))
+
+
+def _burst(seed: int) -> None:
+    drawn = random.Random(seed)
+    while True:
+        until = time.perf_counter() + drawn.uniform(0.001, 0.06)
+        while time.perf_counter() < until:
+            pass
+        time.sleep(drawn.uniform(0, 0.06))
 
 
 def _flips(marks: int, limits: list[tuple[str, float]]) -> None:

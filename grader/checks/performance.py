@@ -14,6 +14,7 @@ there when its answer is due. What the wall itself costs is measured at the refe
 bytes, and taken off both sides. Every answer of a timed call is compared with the reference's. While the reference
 computes, all processes of the student's are stopped. The student's exercise policy holds in timed calls too.
 
+The CPU time of both sides is read too, and decides where others keep the machine too busy for the host's clock to tell.
 Whether a limit is held is decided by ``grader.checks.sequential``; docs/performance-checks.md explains it to people.
 """
 
@@ -63,8 +64,6 @@ UNEVEN = 1.6
 """When the requests of one side took so many times as long as the other's, the race begins anew."""
 UNSTEADY = math.log(1.5)
 """Quartiles of the reference's own times further apart than this factor: what stays unclear is measured again later."""
-SURELY = 1.1
-"""CPU time bears a loss out that is so many times over the limit: what shares a core also shares its caches."""
 LEAST_S = 1e-6
 MOST_CALLS = 100
 LEAST_BYTES = 4.0 * (1 << 20)
@@ -113,14 +112,12 @@ def race(
     limits = _limits(at_most)
     with duel:
         duel.bind_to_a_quiet_core(inputs())
-        wall_s = duel.prepare(inputs, max(limits))
+        wall = duel.prepare(inputs, max(limits))
         most = _calls(max(limits))
-        duel.level(inputs, most, wall_s, at_sight=True)
+        duel.level(inputs, most, wall.seconds, at_sight=True)
         for turn in range(1, RACES + len(limits) + 1):
-            before = duel.ran_s()
-            series, own, other, longer = _one_race(duel, inputs, limits, wall_s)
-            own_cpu_s, other_cpu_s = (now - then for now, then in zip(duel.ran_s(), before, strict=True))
-            lost = [limit for limit in limits if series.decision(limit) is Decision.OVER]
+            found, own, other, longer = _one_race(duel, inputs, limits, wall)
+            lost = [limit for limit in limits if found.series.decision(limit) is Decision.OVER]
             if lost:  # believed where the wall's cost cancels: the student's request takes longer than this many calls
                 allowed = _calls(max(lost))
                 if duel.calls == allowed:
@@ -129,36 +126,36 @@ def race(
             elif 1 / UNEVEN < longer < UNEVEN or duel.calls == (1 if longer < 1 else most) or turn >= RACES:
                 break
             else:
-                duel.level(inputs, most, wall_s, at_sight=False)
+                duel.level(inputs, most, wall.seconds, at_sight=False)
             duel.give_time()
     wild = spread([math.log(each) for each in other])
     measured = _measured(
-        series,
+        found.series,
         kind="time",
         unit="× the reference",
         own_s=statistics.median(own),
         reference_s=statistics.median(other),
-        wall_s=wall_s,
+        wall_s=wall.seconds,
         spread=wild,
     )
-    by_cpu = duel.calls * own_cpu_s / other_cpu_s if other_cpu_s > 0 else 0.0
     sentence = "Your code takes {value} times as long as what it is compared with; {limit} times is allowed."
-    _conclude(duel, measured, series, wild, sentence, by_cpu=by_cpu)
+    _conclude(duel, measured, found, wild, sentence)
 
 
 def _one_race(
-    duel: _Duel, inputs: Callable[[], Sequence[Any]], limits: dict[float, float], wall_s: float
-) -> tuple[Series, list[float], list[float], float]:
+    duel: _Duel, inputs: Callable[[], Sequence[Any]], limits: dict[float, float], wall: _Cost
+) -> tuple[_Found, list[float], list[float], float]:
     """Pairs until the verdict is clear: also each side's seconds a call, and the ratio of their requests' times."""
-    series = Series(limits)
+    found = _Found(Series(limits), Series(limits))
     own, other, ahead = [], [], []
-    while not series.is_done:
+    while not found.series.is_done:
         one, two = duel.pair(inputs())
-        own.append(_without_wall(one, wall_s))
-        other.append(_without_wall(two, wall_s) / duel.calls)
-        series.add(own[-1] / other[-1])
-        ahead.append(one / two)
-    return series, own, other, statistics.median(ahead)
+        own.append(_without_wall(one.seconds, wall.seconds))
+        other.append(_without_wall(two.seconds, wall.seconds) / duel.calls)
+        computed = (_without_wall(each.cpu_s, wall.cpu_s) for each in (one, two))
+        found.add(own[-1] / other[-1], _ratio(*computed) * duel.calls)
+        ahead.append(one.seconds / two.seconds)
+    return found, own, other, statistics.median(ahead)
 
 
 def grows(
@@ -191,37 +188,32 @@ def grows(
     if len(ordered) < 2 or ordered[-1] < 4 * ordered[0]:
         raise TypeError("growth needs sizes, the largest at least four times the smallest")
     duel = _Duel(fn, against, verify)
-    series = Series(_limits(at_most))
+    found = _Found(Series(_limits(at_most)), Series(_limits(at_most)))
     curve: dict[int, list[float]] = {size: [] for size in ordered}
-    cpu_s = dict.fromkeys(ordered, 0.0)
     with duel:
         duel.bind_to_a_quiet_core(inputs(ordered[0]))
-        wall_s = {size: duel.prepare(lambda size=size: inputs(size), 20.0, warm=1) for size in ordered}  # type: ignore[misc]
+        wall = {size: duel.prepare(lambda size=size: inputs(size), 20.0, warm=1) for size in ordered}  # type: ignore[misc]
         for size in ordered:
             duel.pair(inputs(size))
-        while not series.is_done:
-            costs = {}
+        while not found.series.is_done:
+            costs, computed = {}, {}
             for size in random.SystemRandom().sample(ordered, len(ordered)):
                 # Small ones more often: a short call slips between those of other processes, a long one cannot.
                 calls = min(MOST_CALLS, ordered[-1] // size)
-                before, _ = duel.ran_s()
-                own = statistics.mean(duel.pair(inputs(size))[0] for _ in range(calls))
-                cpu_s[size] += (duel.ran_s()[0] - before) / calls
-                costs[size] = _without_wall(own, wall_s[size])
+                own = [duel.pair(inputs(size))[0] for _ in range(calls)]
+                costs[size] = _without_wall(statistics.mean(each.seconds for each in own), wall[size].seconds)
+                computed[size] = _without_wall(statistics.mean(each.cpu_s for each in own), wall[size].cpu_s)
                 curve[size].append(costs[size])
-            series.add(slope([float(size) for size in ordered], [costs[size] for size in ordered]))
+            found.add(_exponent(costs), _exponent(computed) if min(computed.values()) > 0 else 0.0)
     wild = spread([math.log(each) for each in curve[ordered[-1]]])
     measured = _measured(
-        series,
+        found.series,
         kind="growth",
         unit="exponent",
         spread=wild,
         curve=tuple((float(size), statistics.median(costs)) for size, costs in curve.items()),
     )
-    known = min(cpu_s.values()) > 0
-    by_cpu = slope([float(size) for size in ordered], [cpu_s[size] for size in ordered]) if known else 0.0
-    sentence = "The time grows like size to the power of {value}; {limit} is allowed."
-    _conclude(duel, measured, series, wild, sentence, by_cpu=by_cpu)
+    _conclude(duel, measured, found, wild, "The time grows like size to the power of {value}; {limit} is allowed.")
 
 
 def holds(
@@ -325,6 +317,27 @@ def counts(
 # --------------------------------------------------------------------------------------------------------- two sides
 
 
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a request took, by the host's clock and by the CPU clocks of the side that computed (0.0: unknown)."""
+
+    seconds: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The same pairs as the host's clock and the CPU clocks saw them."""
+
+    series: Series
+    cpu: Series
+
+    def add(self, value: float, by_cpu: float) -> None:
+        """Take in one pair; by a clock that nobody can read it is within each limit."""
+        self.series.add(value)
+        self.cpu.add(by_cpu)
+
+
 class _Duel:
     """The student's function and the reference's, called with the same arguments."""
 
@@ -352,26 +365,11 @@ class _Duel:
         if self._collects:
             gc.enable()
 
-    def _roots(self) -> list[int | None]:
-        """The first process of each side, where it has any of its own."""
-        roots = []
-        for wall in (self.wall, self.other):
-            roots.append(wall.root)
-            if wall.guest is not None:
-                with contextlib.suppress(OSError):  # gone: the wall will say so
-                    roots[-1] = wall.guest.pid
-        return roots
-
     def _bind(self, cores: Iterable[int]) -> None:
         """Have both sides run on these cores only."""
-        for pid in self._roots():
-            if pid is not None:
+        for wall in (self.wall, self.other):
+            if (pid := _root(wall)) is not None:
                 on_cores(pid, set(cores))
-
-    def ran_s(self) -> tuple[float, float]:
-        """The CPU time that both sides have used so far; 0.0 where nobody can tell."""
-        own, other = (0.0 if pid is None else ran_s(pid) for pid in self._roots())
-        return own, other
 
     def bind_to_a_quiet_core(self, args: Sequence[Any]) -> None:
         """Have both sides run on one core from now on: of a few, that on which the reference is quickest."""
@@ -380,24 +378,24 @@ class _Duel:
         cores = sorted(os.sched_getaffinity(0))
         for core in self.coins.sample(cores, min(len(cores), CORES)):
             self._bind([core])
-            took[core] = statistics.median(self._reference(args)[1] for _ in range(WARM))
+            took[core] = statistics.median(self._reference(args)[1].seconds for _ in range(WARM))
         self._bind([min(took, key=took.__getitem__)])
 
-    def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> float:
-        """Call the reference a few times, give both sides time for a whole race; what the wall costs, in seconds."""
+    def prepare(self, inputs: Callable[[], Sequence[Any]], limit: float, *, warm: int = WARM) -> _Cost:
+        """Call the reference a few times, give both sides time for a whole race; what the wall costs."""
         times = []
         args: tuple[Any, ...] = ()
         answer: Any = None
         for _ in range(warm):
             args = _plain(inputs())
-            answer, seconds = self._reference(args)
-            times.append(seconds)
+            answer, took = self._reference(args)
+            times.append(took.seconds)
         self.race_s = 1.5 * ENOUGH * min(times) * (1 + PATIENCE * limit)
         self.give_time()
         with self._still():
             self.other.timed("keep", [answer])
-            echoes = [self.other.timed("echo", _side(args, own=False))[1] for _ in range(ECHOES)]
-        return min(echoes)
+            echoes = [self._ask(self.other, "echo", _side(args, own=False))[1] for _ in range(ECHOES)]
+        return _Cost(min(each.seconds for each in echoes), min(each.cpu_s for each in echoes))
 
     def give_time(self) -> None:
         """Give both sides time for a race, beyond what the check has."""
@@ -418,7 +416,7 @@ class _Duel:
         cancels: of so many that the one takes clearly longer, for the difference of two that take alike is noise.
         """
         self.calls = 1
-        pairs = [self.pair(inputs()) for _ in range(WARM)]
+        pairs = [self._seconds(inputs) for _ in range(WARM)]
         mostly_work = statistics.median(other for _, other in pairs) > 2 * wall_s
         if at_sight and mostly_work and statistics.median(own / other for own, other in pairs) < UNEVEN:
             return
@@ -432,22 +430,26 @@ class _Duel:
             found = []
             for _ in range(LEVELS):
                 self.calls = 1
-                _, once = self.pair(inputs())
+                _, once = self._seconds(inputs)
                 self.calls = several
-                _, more = self.pair(inputs())
+                _, more = self._seconds(inputs)
                 found.append((more / once, (more - once) / (several - 1)))
             longer, each = (statistics.median(figures) for figures in zip(*found, strict=True))
         self.calls = 1
         for _ in range(LEVELS):
-            pairs = [self.pair(inputs()) for _ in range(LEVELS)]
+            pairs = [self._seconds(inputs) for _ in range(LEVELS)]
             behind = statistics.median(own - other for own, other in pairs) / max(each, LEAST_S)
             calls = max(1, min(round(self.calls + behind), most))
             if abs(calls - self.calls) <= calls / 8:
                 break
             self.calls = calls
 
-    def pair(self, args: Sequence[Any]) -> tuple[float, float]:
-        """One call of each, in an order that is drawn; the seconds of both, the answer verified."""
+    def _seconds(self, inputs: Callable[[], Sequence[Any]]) -> tuple[float, float]:
+        own, other = self.pair(inputs())
+        return own.seconds, other.seconds
+
+    def pair(self, args: Sequence[Any]) -> tuple[_Cost, _Cost]:
+        """One call of each, in an order that is drawn; what both took, the answer verified."""
         self.last_args = args = _plain(args)
         if self.coins.random() < 0.5:
             answer, own = self._own(args)
@@ -468,12 +470,19 @@ class _Duel:
         self._look(answer, due, args)
         return own.grown_bytes, other.grown_bytes
 
-    def _own(self, args: Sequence[Any]) -> tuple[Any, float]:
-        return self.wall.timed("call", [self.fn, *_side(args, own=True)])
+    def _own(self, args: Sequence[Any]) -> tuple[Any, _Cost]:
+        return self._ask(self.wall, "call", [self.fn, *_side(args, own=True)])
 
-    def _reference(self, args: Sequence[Any]) -> tuple[Any, float]:
+    def _reference(self, args: Sequence[Any]) -> tuple[Any, _Cost]:
         with self._still():
-            return self.other.timed("repeat", [self.calls, self.against, *_side(args, own=False)])
+            return self._ask(self.other, "repeat", [self.calls, self.against, *_side(args, own=False)])
+
+    @staticmethod
+    def _ask(wall: Wall, op: str, args: list[Any]) -> tuple[Any, _Cost]:
+        root = _root(wall)
+        before = 0.0 if root is None else ran_s(root)
+        answer, seconds = wall.timed(op, args)
+        return answer, _Cost(seconds, 0.0 if root is None else max(0.0, ran_s(root) - before))
 
     @contextlib.contextmanager
     def _still(self) -> Iterator[None]:
@@ -500,6 +509,15 @@ class _Duel:
             HEADROOM.measured = measured
 
 
+def _root(wall: Wall) -> int | None:
+    """The first process behind a wall, where there is one."""
+    if wall.guest is None:
+        return wall.root
+    with contextlib.suppress(OSError):  # gone: the wall will say so
+        return wall.guest.pid
+    return None
+
+
 def _plain(args: Sequence[Any]) -> tuple[Any, ...]:
     if any(callable(arg) and type(arg) is not Remote for arg in args):
         raise TypeError("a timed call takes plain arguments: what a function of the host's costs is not the student's")
@@ -524,6 +542,16 @@ def _without_wall(seconds: float, wall_s: float) -> float:
     return max(seconds - wall_s, seconds / 2)
 
 
+def _exponent(costs: Mapping[int, float]) -> float:
+    """That of costs by size."""
+    return slope([float(size) for size in costs], list(costs.values()))
+
+
+def _ratio(own: float, other: float) -> float:
+    """Of CPU times, which may be unknown: then 0.0, which is within every limit."""
+    return own / other if own > 0 and other > 0 else 0.0
+
+
 def _limits(at_most: Limits) -> dict[float, float]:
     return dict(at_most) if isinstance(at_most, Mapping) else {float(at_most): 1.0}
 
@@ -534,21 +562,28 @@ def _share(limits: dict[float, float], value: float) -> float:
 
 
 def _measured(series: Series, *, kind: str, unit: str, **more: Any) -> Measurement:
-    low, high = interval(series.values)
     return Measurement(
         kind=kind,
         of="",
         unit=unit,
-        value=series.median,
-        low=low if math.isfinite(low) else None,
-        high=high if math.isfinite(high) else None,
         limits=tuple(series.limits.items()),
-        share=series.share,
-        clear=series.is_clear,
         pairs=len(series.values),
         machine=machine(),
+        **_figures(series),
         **more,
     )
+
+
+def _figures(series: Series) -> dict[str, Any]:
+    """What a series says: the fields of a ``Measurement``."""
+    low, high = interval(series.values)
+    return {
+        "value": series.median,
+        "low": low if math.isfinite(low) else None,
+        "high": high if math.isfinite(high) else None,
+        "share": series.share,
+        "clear": series.is_clear,
+    }
 
 
 def _exact(
@@ -566,21 +601,24 @@ def _exact(
     )  # fmt: skip
 
 
-def _conclude(duel: _Duel, measured: Measurement, series: Series, wild: float, sentence: str, *, by_cpu: float) -> None:
+def _conclude(duel: _Duel, measured: Measurement, found: _Found, wild: float, sentence: str) -> None:
     """Doubt what a noisy machine says, then take the measurement in.
 
-    ``by_cpu``: the same in CPU time. While others have the core that clock stands still, so what it says is no noise.
+    The clocks of CPU time stand still while others have the core. What they find over a limit is over it where the
+    host's clock cannot tell; and where that did find somebody over it, a wild machine is believed as far as they agree.
     """
+    series, cpu = found.series, found.cpu
     # A loss is beyond doubt when all of the interval lies further above the limit than such noise reaches.
     near = measured.low is None or measured.low < min(series.limits) * math.exp(wild)
-    in_doubt = max(measured.share, _share(series.limits, by_cpu / SURELY))
-    wildly_lost = wild > WILD and near and measured.share < in_doubt
+    wildly_lost = wild > WILD and near and measured.share < cpu.share
+    if not measured.clear and cpu.share < measured.share:
+        measured = replace(measured, **_figures(cpu))
     doubtful = wildly_lost or (not measured.clear and wild > UNSTEADY)
     if doubtful and not duel.wall.last_try:
         raise TooNoisy(f"the middle half of the reference's times spans a factor of {math.exp(wild):.1f}")
     if wildly_lost:
-        measured = replace(measured, share=in_doubt, clear=False)
-    if measured.share < 1 and series.decision(min(series.limits)) is Decision.OVER:
+        measured = replace(measured, share=cpu.share, clear=False)
+    if measured.share < max(series.limits.values()):
         with contextlib.suppress(StudentFault):  # a hint only
             duel.wall.extend(Budget.wall(20.0), 20.0)
             measured = replace(measured, hints=_hints(watch(duel.fn, *_side(duel.last_args, own=True)).ops))
