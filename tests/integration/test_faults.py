@@ -212,6 +212,7 @@ def test_a_second_run_at_the_same_time_is_refused(course):
     before = sound(course)
     with running(course) as process:
         one_more(course, process)
+        process.send_signal(signal.SIGSTOP)  # so that it is not done, and the class marked, before the second begins
         second = grader(course, "grade", "--json")
         assert second.returncode == 6
         error = json.loads(second.stdout)
