@@ -138,15 +138,16 @@ def test_a_race_is_lost_by_the_work_alone(monkeypatch, truth, guess, calls):
 
 
 @pytest.mark.parametrize(
-    ("cpu", "share", "clear"), [(9, 0.0, True), (7, 0.5, True), (5, 1.0, False), (None, 1.0, False)]
+    ("cpu", "waits", "share", "clear"),
+    [(9, 1, 0.0, True), (7, 1, 0.5, True), (5, 1, 1.0, False), (None, 1, 1.0, False), (9, 3, 1.0, False)],
 )
-def test_cpu_time_decides_what_the_clock_cannot(monkeypatch, cpu, share, clear):
-    """Where half of the pairs are over the limit in time, CPU time tells whether the student is; else the doubt is."""
+def test_cpu_time_decides_what_the_clock_cannot(monkeypatch, cpu, waits, share, clear):
+    """Where half of the pairs are over the limit in time, CPU time tells whether the student is; not of who waits."""
     coins = random.Random(1)
 
     def pair(duel, _args):
         took = 0.3 if coins.random() < 0.5 else 0.01
-        return _Cost(took, (cpu or 0) * 0.01), _Cost(0.01 * duel.calls, 0.01 * duel.calls)
+        return _Cost(waits * took, (cpu or 0) * 0.01), _Cost(0.01 * waits * duel.calls, 0.01 * duel.calls)
 
     monkeypatch.setattr(_Duel, "pair", pair)
     monkeypatch.setattr(_Duel, "level", lambda duel, *_, **__: setattr(duel, "calls", 4))
