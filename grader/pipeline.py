@@ -94,7 +94,7 @@ def grade(submission: Submission, plan: Plan, *, reason: str = "first marking") 
     try:
         notebook = _notebook(submission, plan.released)
     except NotANotebook as error:
-        unreadable = Flag(id="unreadable", text=str(error))
+        unreadable = Flag(id="unreadable", text=str(error), instructor_only=True)  # the student has it as the message
         results = _nothing(plan, str(error))
         return _record(submission, plan, results, (), reason, Timing(), flags=(unreadable,), message=str(error))
     with _session(plan) as session:

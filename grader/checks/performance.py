@@ -146,7 +146,7 @@ def _one_race(
     duel: _Duel, inputs: Callable[[], Sequence[Any]], limits: dict[float, float], wall: _Cost
 ) -> tuple[_Found, list[float], list[float], float]:
     """Pairs until the verdict is clear: also each side's seconds a call, and the ratio of their requests' times."""
-    found = _Found(Series(limits), Series(limits))
+    found = _Found(limits)
     own, other, ahead = [], [], []
     quickest = _Cost(math.inf, 0.0)
     while not found.series.is_done:
@@ -158,7 +158,7 @@ def _one_race(
         found.add(own[-1] / other[-1], _ratio(*computed) * duel.calls)
         ahead.append(one.seconds / two.seconds)
     if quickest.cpu_s < quickest.seconds / 2:  # it waits, for a GPU maybe: CPU time is no measure of such work
-        found = replace(found, cpu=Series(limits))
+        found.cpu = Series(limits)
     return found, own, other, statistics.median(ahead)
 
 
@@ -192,7 +192,7 @@ def grows(
     if len(ordered) < 2 or ordered[-1] < 4 * ordered[0]:
         raise TypeError("growth needs sizes, the largest at least four times the smallest")
     duel = _Duel(fn, against, verify)
-    found = _Found(Series(_limits(at_most)), Series(_limits(at_most)))
+    found = _Found(_limits(at_most))
     curve: dict[int, list[float]] = {size: [] for size in ordered}
     with duel:
         duel.bind_to_a_quiet_core(inputs(ordered[0]))
@@ -329,12 +329,12 @@ class _Cost:
     cpu_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class _Found:
     """The same pairs as the host's clock and the CPU clocks saw them."""
 
-    series: Series
-    cpu: Series
+    def __init__(self, limits: dict[float, float]) -> None:
+        self.series = Series(limits)
+        self.cpu = Series(limits)
 
     def add(self, value: float, by_cpu: float) -> None:
         """Take in one pair; by a clock that nobody can read it is within each limit."""
@@ -483,10 +483,9 @@ class _Duel:
 
     @staticmethod
     def _ask(wall: Wall, op: str, args: list[Any]) -> tuple[Any, _Cost]:
-        root = _root(wall)
-        before = 0.0 if root is None else ran_s(root)
+        before = _ran_s(wall)
         answer, seconds = wall.timed(op, args)
-        return answer, _Cost(seconds, 0.0 if root is None else max(0.0, ran_s(root) - before))
+        return answer, _Cost(seconds, max(0.0, _ran_s(wall) - before))
 
     @contextlib.contextmanager
     def _still(self) -> Iterator[None]:
@@ -520,6 +519,12 @@ def _root(wall: Wall) -> int | None:
     with contextlib.suppress(OSError):  # gone: the wall will say so
         return wall.guest.pid
     return None
+
+
+def _ran_s(wall: Wall) -> float:
+    """The CPU time behind a wall so far; 0.0 where nobody can tell."""
+    root = _root(wall)
+    return 0.0 if root is None else ran_s(root)
 
 
 def _plain(args: Sequence[Any]) -> tuple[Any, ...]:
@@ -560,11 +565,6 @@ def _limits(at_most: Limits) -> dict[float, float]:
     return dict(at_most) if isinstance(at_most, Mapping) else {float(at_most): 1.0}
 
 
-def _share(limits: dict[float, float], value: float) -> float:
-    """What an exact value earns: the share of the smallest limit that it is within."""
-    return next((share for limit, share in limits.items() if value <= limit), 0.0)
-
-
 def _measured(series: Series, *, kind: str, unit: str, **more: Any) -> Measurement:
     return Measurement(
         kind=kind,
@@ -599,9 +599,10 @@ def _exact(
     curve: tuple[tuple[float, float], ...],
     hints: tuple[tuple[str, int], ...] = (),
 ) -> Measurement:
+    share = next((share for limit, share in limits.items() if value <= limit), 0.0)
     return Measurement(
-        kind=kind, of="", unit=unit, value=value, low=value, high=value, limits=tuple(limits.items()),
-        share=_share(limits, value), pairs=1, curve=curve, hints=hints,
+        kind=kind, of="", unit=unit, value=value, low=value, high=value, limits=tuple(limits.items()), share=share,
+        pairs=1, curve=curve, hints=hints,
     )  # fmt: skip
 
 

@@ -281,7 +281,7 @@ def _notices(record: Record, pending: float) -> Iterable[_Notice]:
     if record.message:
         yield _Notice(tone="warn", icon="info", title="About your submission", text=record.message)
     for flag in record.flags:
-        if not flag.instructor_only and flag.text != record.message:
+        if not flag.instructor_only:
             title, icon = _FLAG_TITLES.get(flag.id, ("Please note", "info"))
             yield _Notice(tone="warn" if flag.id == "late" else "note", icon=icon, title=title, text=flag.text)
     if pending > 0 and not record.is_held:

@@ -14,9 +14,8 @@ Memory is the kernel's own account of resident pages (``VmHWM``, set back before
 guest cannot understate it. Helpers that a process starts count with what they hold when the call ends, and where there
 is a control group its peak counts too.
 
-**Not defended**: CPU time of a helper process that is gone before the series of calls ends; without a control group,
-memory of one that is gone before the call ends; memory that the notebook took when it was loaded and fills only now.
-The limit on all its memory holds for both.
+**Not defended**: CPU time and, without a control group, memory of a helper process that is gone before the call ends;
+memory that the notebook took when it was loaded and fills only now. The limit on all its memory holds for both.
 """
 
 from __future__ import annotations

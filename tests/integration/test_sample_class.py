@@ -4,6 +4,7 @@
 marked once; what the tests compare are the records of that run.
 """
 
+import html
 import os
 import shutil
 from collections import defaultdict
@@ -18,6 +19,7 @@ from grader.cli.demo import set_up
 from grader.config import Assignment, Course, load_course
 from grader.jobs import Outcome, mark
 from grader.model import Record, RecordStatus, Verdict
+from grader.reports.feedback import feedback_page
 from grader.sandbox.bubblewrap import obstacle
 
 pytestmark = [
@@ -143,6 +145,15 @@ def test_wrong_answers_get_a_sentence(marked):
         for result in record.checks:
             if result.verdict is not Verdict.PASS:
                 assert result.rationale or result.check.hint, (record.submission.student, result.check.id)
+
+
+def test_a_file_that_cannot_be_read_is_told_once(marked):
+    """Why there is nothing to mark stands on the student's page, and is not repeated as a note."""
+    unread = [record for record in marked.outcome.records if not record.cells]
+    assert {record.submission.student for record in unread} == {"noah", "olga"}
+    for record in unread:
+        page = html.unescape(feedback_page(record, course_title="", assignment_title=""))
+        assert page.count(record.message) == 1
 
 
 def test_known_misconceptions_are_named(marked):

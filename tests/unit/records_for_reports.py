@@ -342,7 +342,7 @@ def broken_file() -> Record:
         for check in CHECKS
     }
     message = "The file is not a notebook: it ends in the middle of line 1. Save it again in Jupyter and hand it in once more."
-    flags = (Flag(id="unreadable", text=message),)
+    flags = (Flag(id="unreadable", text=message, instructor_only=True),)
     return record("emmy", "Emmy Noether", results=results, cells=(), flags=flags, message=message)
 
 
