@@ -71,3 +71,45 @@ def test_a_last_check_that_is_run_again_gets_a_fresh_notebook(session):
         last.leave()
     assert tuple(Student(session.for_check(1, last=True)).where()) == (1, 1)
     assert session.remarks == []
+
+
+def loaded(sandbox, *sources):
+    """The student's names after these cells, and what each cell did."""
+    session = Session(sandbox=sandbox, limits=Limits(), budget=Budget())
+    ran = session.load([CodeCell(index=index, source=source) for index, source in enumerate(sources)])
+    return session, Student(session.for_check(1)), [ran[index] for index in range(len(sources))]
+
+
+def test_what_only_ipython_understands_is_run_as_jupyter_runs_it(sandbox):
+    """Magics, shell commands, help and pasted prompts, also where a prompt's line is valid Python."""
+    session, student, ran = loaded(
+        sandbox,
+        "%time magic = 1",
+        "said = !echo word",
+        ">>> pasted = 2",
+        "first = 0\nIn [3]: prompted = 3",
+        "    indented = 5",
+        "len?",
+    )
+    with session:
+        assert [cell.status for cell in ran] == ["ok"] * 6
+        assert (student.magic, student.said[0], student.pasted, student.prompted) == (1, "word", 2, 3)
+        assert student.indented == 5
+
+
+def test_what_a_notebook_adds_to_ipython_changes_the_cells_below(sandbox):
+    """A transformation of cells that a student registers is applied to what is valid Python without it."""
+    register = (
+        "get_ipython().input_transformers_cleanup.append(lambda lines: [x.replace('eleven', '11') for x in lines])"
+    )
+    session, student, ran = loaded(sandbox, "a = 'eleven'", register, "b = 'eleven'")
+    with session:
+        assert [cell.status for cell in ran] == ["ok"] * 3
+        assert (student.a, student.b) == ("eleven", "11")
+
+
+def test_lines_are_counted_as_the_student_sees_them(sandbox):
+    """Empty lines at the top of a cell count."""
+    session, _, ran = loaded(sandbox, "\n\n1 / 0")
+    with session:
+        assert ran[0].outputs[-1].text == "division by zero (line 3)"
