@@ -10,6 +10,7 @@ missing, counted twice, or with points that are no number). A held score is None
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -161,6 +162,7 @@ def late_flags(lateness: Lateness | None) -> tuple[Flag, ...]:
     return (Flag(id="late", text=f"Handed in late: {lateness.days_late} day(s) after the deadline."),)
 
 
+@functools.lru_cache(maxsize=1024)
 def _exact(value: float) -> Fraction:
     """The number that ``value`` prints as: 0.1 is one tenth."""
     return Fraction(repr(float(value)))
