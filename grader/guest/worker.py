@@ -5,8 +5,9 @@ process, so nothing here is a secret and nothing it says is trusted: the host va
 below need is bound before the first cell runs, so that a student who replaces ``torch.equal`` for fun breaks their own
 code and not this one; a student who rewrites this module only lies about their own work, and the host judges results.
 
-A *fork* request makes a copy of the loaded notebook for one check; the copy answers on a wall of its own. The next fork
-request, or ``reap``, first kills every other process of this namespace: nothing that a check started outlives it.
+A *fork* request makes a copy of the loaded notebook for one check; the copy answers on a wall of its own. *prepare* has
+the notebook itself serve one. Both first kill every other process of this namespace: nothing that a check started
+outlives it.
 """
 
 from __future__ import annotations
@@ -210,12 +211,12 @@ class Worker(Peer):
         del options, kwargs
         seed_everything(seed)
 
-    def do_policy(
-        self, names: list[str], ops: list[str], instead: str, *, options: dict[str, Any], kwargs: dict[str, Any]
-    ) -> None:
-        """Forbid names from now on (an empty list allows everything again)."""
+    def do_prepare(self, seed: int, policy: Any, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
+        """Be ready for one check: nothing runs that another started, seeded, and forbidden is what the policy says."""
         del options, kwargs
-        self.policy = self._policy([names, ops, instead])
+        self._reap()
+        seed_everything(seed)
+        self.policy = self._policy(policy)
 
     def _policy(self, wanted: Any) -> meters.Policy | None:
         """The policy of an exercise; made once, in the process that all checks are copies of."""
@@ -253,11 +254,6 @@ class Worker(Peer):
         os.close(wall)
         self.children.append(child)
         return {"forked": True}
-
-    def do_reap(self, *, options: dict[str, Any], kwargs: dict[str, Any]) -> None:
-        """Kill what the last check left behind."""
-        del options, kwargs
-        self._reap()
 
     def _become_child(self, wall: int, seed: int, policy: meters.Policy | None) -> NoReturn:
         """In the copy: leave the old wall, take the new one, serve until it closes."""

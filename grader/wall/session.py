@@ -83,9 +83,8 @@ class Policy:
 
 
 def prepare(wall: Wall, seed: int, policy: Policy | None) -> None:
-    """Make a notebook that is no copy ready for one check: seeded, and nothing forbidden but by this policy."""
-    wall.request("seed", [seed])
-    wall.request("policy", (policy or Policy()).plain)
+    """Make a notebook that is no copy ready for one check: nothing left of others, seeded, this policy in force."""
+    wall.request("prepare", [seed, policy and policy.plain])
 
 
 @dataclass(slots=True)
@@ -313,7 +312,6 @@ class Session:
         assert base is not None
         try:
             base.extend(20.0)
-            base.request("reap")
             prepare(base, seed, policy)
         except StudentFault:
             self._release()

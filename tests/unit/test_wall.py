@@ -14,7 +14,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from grader.guest.wire import MAGIC, PREFIX, Channel, Closed
 from grader.wall.faults import Crashed, Forbidden, Mismatch, Missing, NotWritten, OutOfTime, Raised, Violation
 from grader.wall.host import Spy, Student, Wall
-from grader.wall.session import CodeCell, _cell_result
+from grader.wall.session import CodeCell, Policy, _cell_result, prepare
 
 F64 = {"dtype": torch.float64}
 
@@ -337,9 +337,8 @@ def test_forbidden_names_are_seen_through_aliases(wall, student):
                 return x
         def four(x): return x.exp() / x.exp().sum()
     """) as other:
-        other._wall.request(
-            "policy", [["torch.nn.functional.softmax", "torch.Tensor.softmax"], ["aten::_softmax"], "exp"]
-        )
+        names = ("torch.nn.functional.softmax", "torch.Tensor.softmax")
+        prepare(other._wall, 1, Policy(names=names, ops=("aten::_softmax",), instead="exp"))
         for function in (other.one, other.two, other.three):
             with pytest.raises(Forbidden, match="use exp"):
                 function(torch.ones(3))
