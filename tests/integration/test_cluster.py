@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
+from tiny_class import HANGS_S, command, grader, hand_in, journal_lines, lay_out, notebook
 
 from grader.errors import UsageError
 from grader.sandbox.bubblewrap import obstacle
@@ -94,7 +94,7 @@ def test_a_node_that_dies_costs_nothing(nodes, course, tmp_path):
         if not killed and seen[-1]["event"] == "record" and seen[-1]["done"] == 4:
             nodes.kill_one()
             killed = True
-    _, said = running.communicate(timeout=300)
+    _, said = running.communicate(timeout=HANGS_S)
     assert (running.returncode, killed) == (0, True), said
     assert (seen[-1]["event"], seen[-1]["marked"], seen[-1]["held"]) == ("end", 16, 0)
     assert "was lost" in said
@@ -126,7 +126,8 @@ def test_a_node_with_another_version_is_an_error(nodes, course):
     code = "import grader.cluster, grader.cli; grader.cluster.__version__ = '0'; grader.cli.main()"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, "grade", "--cluster", nodes.address],
-        cwd=course, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONWARNINGS": ""}, check=False,
+        cwd=course, capture_output=True, text=True, timeout=HANGS_S, check=False,
+        env={**os.environ, "PYTHONWARNINGS": ""},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "of the grader, not 0\n  → install the same version on all of them" in done.stderr

@@ -22,8 +22,8 @@ from types import SimpleNamespace
 
 import docker.errors
 import pytest
-from own_engine import can_be_started, own_engine
-from tiny_class import command, grader, hand_in, journal_lines, lay_out, notebook
+from own_engine import can_be_started, own_engine, with_image
+from tiny_class import HANGS_S, command, grader, hand_in, journal_lines, lay_out, notebook
 
 from grader.errors import SandboxUnavailable
 from grader.sandbox import conformance, docker_engine, zygotes
@@ -64,18 +64,15 @@ def engine():
 def image(engine):
     """An image of the present code, built if there is none."""
     client = docker_engine.connect(timeout_s=600)  # removing an old image takes minutes on a busy disk
-    try:
+    with contextlib.closing(client):
         try:
             docker_engine.find_image(client)
         except SandboxUnavailable:
             if shutil.which("mmdebstrap") is None:
                 pytest.skip("there is no image, and no mmdebstrap to make one")
-            built = grader(Path.cwd(), "image", "build", "--rootfs", "auto")
-            assert built.returncode == 0, built.stderr
+            with_image()
             if engine is not None:
                 client.prune_images({"dangling": True})
-    finally:
-        client.close()
 
 
 class Light(DockerSandbox):
@@ -306,7 +303,7 @@ def test_without_the_right_to_signal_the_engine_does_it(image):
         """
     no_kill = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
     line = [*no_kill, sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=HANGS_S, check=False)
     assert done.stdout == "held\n", done.stderr
 
 
@@ -434,7 +431,7 @@ def test_an_engine_that_dies_costs_nobody_a_mark(engine, image, sandbox, tmp_pat
     try:
         assert within(120, lambda: process.poll() is not None or journal_lines(course)), "nobody was marked"
         engine.stop(signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=HANGS_S)
     finally:
         process.kill()
         process.wait()
