@@ -278,7 +278,8 @@ def mark(
             journal.append(record)
             marked.append(record)
 
-        run = Run(course, assignment, current, todo, listener, keep, journal)
+        again = ": with --force it begins anew" if force else ": it goes on from there"
+        run = Run(course, assignment, current, todo, listener, keep, journal, again=again)
         if todo:
             run.work((marker or MarkerProcess)(order))
         outcome = Outcome(
@@ -470,6 +471,7 @@ class Run:
         journal: Journal,
         *,
         if_stopped: str | None = None,
+        again: str = "",
     ) -> None:
         self.course = course
         self.assignment = assignment
@@ -484,6 +486,8 @@ class Run:
         self.journal = journal
         self.if_stopped = if_stopped
         """What is said of the marks when the run is stopped; how many are kept if None."""
+        self.again = again
+        """What the same command does when it is given again."""
         self.working: dict[int, _Flying] = {}
         self.before: int | None = None
         """Records of the assignment when the work began."""
@@ -495,7 +499,7 @@ class Run:
     def work(self, marker: Marker) -> None:
         """Feed a marker until everything is marked."""
         started = time.monotonic()
-        remedy = "run the same command again" + ("" if self.if_stopped else ": it goes on from there")
+        remedy = f"run the same command again{self.again}"
         try:
             self.before = self.journal.count(self.assignment.name)
             with marker:

@@ -207,6 +207,19 @@ def test_interrupting_keeps_what_was_marked(course):
     assert count == len(names)
 
 
+def test_a_forced_run_that_is_stopped_does_not_promise_to_go_on(tmp_path):
+    """With ``--force`` the same command marks everybody anew, and says so."""
+    course = lay_out(tmp_path)
+    for student in ("ada", "ben", "cleo", "dora"):
+        hand_in(course, student, notebook(first=f"import time\ntime.sleep(2)  # {student}"))
+    with running(course, "--force") as process:
+        one_more(course, process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 7
+        assert err.splitlines()[-1] == "  → run the same command again: with --force it begins anew"
+
+
 def test_a_second_run_at_the_same_time_is_refused(course):
     """Two runs never write one journal: the second ends at once with who has it; killing the first harms nothing."""
     before = sound(course)
