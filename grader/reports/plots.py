@@ -89,10 +89,11 @@ def score_histogram(counts: Sequence[int], edges: Sequence[float], *, median: fl
     for left, width, count in zip(edges, widths, counts, strict=False):
         if count:
             axes.text(left + width / 2, count + top * 0.025, f"{count}", ha="center", va="bottom", **_text(9, "ink"))
-    there = [count for count, left, right in zip(counts, edges, edges[1:], strict=False) if left <= median <= right]
-    bar = max(there, default=0) / top
-    for low, high in ((0.0, bar), (bar + 0.15, 1.17)):  # with a gap for the number that stands on the bar
-        axes.axvline(median, low / 1.17, high / 1.17, color=_COLOUR["median"], linewidth=1.6, dashes=(4, 3))
+    bins = zip(counts, itertools.pairwise(edges), strict=False)
+    there = [count for count, (left, right) in bins if left <= median <= right]
+    bar = max(there, default=0)
+    for low, high in ((0, bar), (bar + top * 0.15, top * 1.17)):  # with a gap for the number that stands on the bar
+        axes.plot([median, median], [low, high], color=_COLOUR["median"], linewidth=1.6, dashes=(4, 3))
     axes.text(median, top * 1.2, "median", ha=_side(median, edges), va="bottom", **_text(9, "median"))
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, top * 1.17)
