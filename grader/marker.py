@@ -522,6 +522,7 @@ def _mark(header: dict[str, Any], data: bytes, plan: Plan, results: Connection) 
             collected=collected,
             seed=header["seed"],
             enough=None if enough is None else collected.needed_by(enough),
+            timed=header["timed"],
         )
     if "checks" in header:  # marked again: these only, ``grader.revision`` puts them among those that are kept
         kept = tuple(check for check in plan.collected.checks if check.spec.id in header["checks"])

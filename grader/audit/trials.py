@@ -52,6 +52,8 @@ class Trial:
     """``reference``, ``starter``, or what was changed."""
     enough: tuple[str, ...] | None = None
     """None: all checks are run. Otherwise these, and others only until one has failed."""
+    timed: bool = True
+    """Whether timed checks are run; otherwise they are left out."""
 
 
 def planned(
@@ -63,7 +65,8 @@ def planned(
         subject: the assignment.
         seeds: the right answers are marked with each, everything else with the first.
         quick: of a wrong variant, run only the checks that it names (where it breaks one exercise and names no
-            misconception), of a mutant only those up to the first that fails; wrap only whole exercises.
+            misconception), of a mutant only those up to the first that fails; time right variants with the first seed
+            only, for how long they take is not what a seed changes; wrap only whole exercises.
         mutants: also mutate the solution.
         only: the variants whose name holds this text, and nothing else but the reference.
     """
@@ -79,7 +82,17 @@ def planned(
         if variant.right:
             reach = subject.reached_by(variant.defines)
             needed = tuple(each for each in every if each in reach)
-            trials += [Trial(name=variant.name, data=data, only=needed, seed=seed, about=variant) for seed in seeds]
+            trials += [
+                Trial(
+                    name=variant.name,
+                    data=data,
+                    only=needed,
+                    seed=seed,
+                    about=variant,
+                    timed=seed == first or not quick,
+                )
+                for seed in seeds
+            ]
         else:
             broken = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
             checks = broken if quick else every
@@ -164,7 +177,7 @@ def run(
             while len(records) < len(trials):
                 while flying < lanes + AHEAD and waiting:
                     trial = trials[number := waiting.popleft()]
-                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough}
+                    more = {"only": trial.only, "seed": trial.seed, "enough": trial.enough, "timed": trial.timed}
                     marker.hand(number, submission_of(subject, trial), "audit", **more)
                     flying += 1
                 number, news = marker.take()

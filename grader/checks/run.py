@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from grader.model import ExerciseSpec
     from grader.wall.session import Policy
 
-__all__ = ["Runner", "check_seed", "run_checks", "waits_for"]
+__all__ = ["Runner", "check_seed", "left_out", "run_checks", "waits_for"]
 
 OURS = (
     *(TooNoisy, MemoryError, OSError, SandboxLost, GraderError),
@@ -350,6 +350,11 @@ def _told(error: BaseException, verdict: Verdict, spec: CheckSpec) -> dict[str, 
         "kind": "type",
         "rationale": "What your code returned cannot be used here: is it of the right type and shape?",
     }
+
+
+def left_out(spec: CheckSpec) -> CheckResult:
+    """The result of a check that was not to be run."""
+    return CheckResult(check=spec, verdict=Verdict.SKIPPED, earned=0.0, kind="left out")
 
 
 def _skipped(spec: CheckSpec, waits_for: CheckResult) -> CheckResult:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.audit import Subject, planned
 from grader.audit.generic import KINDS, wrapping
 from grader.audit.mutants import mutants
-from grader.audit.variants import read_declared, read_variants
+from grader.audit.variants import Variant, read_declared, read_variants
+from grader.config import load_course
 from grader.errors import CourseError
 
 ROOT = Path(__file__).parents[2]
@@ -200,3 +202,14 @@ def test_bad_declarations_are_named(tmp_path, text, says):
     with pytest.raises(CourseError) as caught:
         read_declared(SimpleNamespace(solution_folder=tmp_path, name="a"))
     assert str(caught.value).startswith(says)
+
+
+def test_a_quick_audit_times_right_answers_once():
+    """With each seed they are marked, with the first they are timed, too; an audit that is not quick times them all."""
+    course = load_course(ROOT)
+    subject = Subject.of(course, course.assignment("softmax-regression"))
+    for quick, expected in ((True, {5: {True}, 6: {False}}), (False, {5: {True}, 6: {True}})):
+        trials = planned(subject, seeds=[5, 6], quick=quick)
+        right = [trial for trial in trials if isinstance(trial.about, Variant) and trial.about.right]
+        assert {seed: {trial.timed for trial in right if trial.seed == seed} for seed in (5, 6)} == expected
+        assert all(trial.timed for trial in trials if trial not in right)
