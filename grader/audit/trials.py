@@ -79,33 +79,27 @@ def planned(
         if only is not None and only not in variant.name:
             continue
         data = subject.notebook(added=variant.code)
+        enough = None
         if variant.right:
             reach = subject.reached_by(variant.defines)
-            needed = tuple(each for each in every if each in reach)
-            trials += [
-                Trial(
-                    name=variant.name,
-                    data=data,
-                    only=needed,
-                    seed=seed,
-                    about=variant,
-                    timed=seed == first or not quick,
-                )
-                for seed in seeds
-            ]
+            checks = tuple(each for each in every if each in reach)
         else:
-            broken = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
-            checks = broken if quick else every
-            trials.append(
-                Trial(
-                    name=variant.name,
-                    data=data,
-                    only=checks,
-                    seed=first,
-                    about=variant,
-                    enough=variant.caught_by if quick and not (variant.told or variant.also_breaks) else None,
-                )
+            checks = every
+            if quick:
+                checks = tuple(each for each in every if each in (variant.exercise, *variant.also_breaks))
+                enough = None if variant.told or variant.also_breaks else variant.caught_by
+        trials += [
+            Trial(
+                name=variant.name,
+                data=data,
+                only=checks,
+                seed=seed,
+                about=variant,
+                enough=enough,
+                timed=seed == first or not quick,
             )
+            for seed in (seeds if variant.right else [first])
+        ]
     if only is not None:
         return trials
     trials.append(Trial(name="starter", data=subject.starter(), only=every, seed=first, about="starter"))
